@@ -1,0 +1,116 @@
+// One table of plain functions that do the arithmetic. kernels/ref fills it with obvious scalar code
+// (the oracle); each instruction set overrides the entries it improves. Raw pointers, strides, sizes:
+// nothing here throws, allocates or knows a model.
+//
+// Numeric definitions (docs/numerics.md). For each output element the order of accumulation depends
+// on the length K alone, so results do not change with batch, threads, chunks or instruction set:
+//   dot16    F32 dot product: 16 lanes, lane l takes k = l, l+16, l+32 ... in order by fma from +0;
+//            lanes are then added 8 apart, 4 apart, 2 apart, 1 apart: l[i] += l[i+8], and so on.
+//   q8       a row of weights in an integer format times activations quantised to int8: the integer
+//            sum of a block (32, or 256 with the 6-bit scales inside) is exact, then one fma per
+//            block, in block order, from +0; formats with a minimum do a second fma per block.
+//   axpy     y[c] = fma(x[r], w[r][c], y[c]), r in order.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "quant/type.h"
+
+namespace hadal::kernels {
+
+// A matrix [rows, cols], row-major, rows contiguous at row_bytes. FP8: the weight at (r, c) is
+// code * scales[(r / 128) * scale_stride + c / 128].
+struct Matrix {
+  quant::Type type;
+  const void* data;
+  int64_t rows;
+  int64_t cols;
+  int64_t row_bytes;
+  const float* scales;
+  int64_t scale_stride;
+};
+
+// How the activations that meet a matrix are held.
+enum class Activation : uint8_t {
+  f32,     // floats; weights are decoded to float: dot16
+  q8_32,   // int8 in blocks of 32, for formats with blocks of 32
+  q8_256,  // int8 in blocks of 256, for formats with blocks of 256
+};
+
+// y[t * y_stride + (r - row_begin)] = dot(row r of w, x_t), for r in [row_begin, row_end), t in [0, n).
+struct Matmul {
+  const Matrix* w;
+  int64_t row_begin;
+  int64_t row_end;
+  Activation activation;
+  const void* x;     // n rows of activations, x_stride bytes apart
+  int64_t x_stride;  // bytes
+  int64_t n;
+  float* y;
+  int64_t y_stride;  // floats
+};
+
+// Keys or values of n positions that lie one after another (a part of a page of the cache).
+struct Rows {
+  quant::Type type;  // F32 or BF16
+  const void* data;
+  int64_t count;
+  int64_t stride;  // elements between positions
+};
+
+struct Table {
+  const char* name;  // "ref", "avx2"
+
+  // ---- products
+  void (*matmul)(const Matmul&);
+  // y[t * y_stride + c] = sum over r in [row_begin, row_end) of x[t * x_stride + r - row_begin] *
+  // w[r][c], by axpy from +0 (the product with the transposed matrix). x, y in floats; scratch holds
+  // w->cols floats.
+  void (*matmul_transposed)(const Matrix* w, int64_t row_begin, int64_t row_end, const float* x,
+                            int64_t x_stride, int64_t n, float* y, int64_t y_stride,
+                            float* scratch);
+  // Decodes row r to floats, FP8 scales included (embedding look-up).
+  void (*decode_row)(const Matrix* w, int64_t row, float* out);
+  // Quantises k floats to q8_32 or q8_256 blocks: d = amax / 127, q = round to even (x / d, computed
+  // as x * (127 / amax)); all-zero blocks have d = 0. k is a multiple of the block.
+  void (*quantize)(Activation activation, const float* x, int64_t k, void* out);
+
+  // ---- attention
+  // s[i * s_stride + j] = scale * dot16(q_i, key_j) over width, for i < queries, j < keys->count.
+  void (*attention_scores)(const float* q, int64_t q_stride, int64_t queries, const Rows* keys,
+                           int64_t width, float scale, float* s, int64_t s_stride);
+  // x[j] = exp(x[j] - max); returns the sum (dot16 lane order). n >= 1. Not divided.
+  float (*softmax)(float* x, int64_t n);
+  // y_i[c] = fma(p[i * p_stride + j], value_j[c], y_i[c]), j in order, for i < queries, c < width.
+  void (*attention_values)(const float* p, int64_t p_stride, int64_t queries, const Rows* values,
+                           int64_t width, float* y, int64_t y_stride);
+
+  // ---- elementwise
+  // y = x * rsqrt(mean(x^2) + eps) * weight, the sum in dot16 order, 1/sqrt as 1.0f / sqrtf.
+  void (*rms_norm)(const float* x, const float* weight, float eps, int64_t n, float* y);
+  // Rotates pairs: interleaved (2i, 2i+1) or halves (i, i + n/2). cs holds cos, sin of pair i at
+  // [2i], [2i+1]. a' = fma(a, cos, -(b*sin)); b' = fma(a, sin, b*cos). In place.
+  void (*rope_interleaved)(float* x, const float* cs, int64_t n);
+  void (*rope_halves)(float* x, const float* cs, int64_t n);
+  // y = silu(gate) * up, silu(z) = z / (1 + exp(-z)), exp as in softmax. y may be gate.
+  void (*silu_mul)(const float* gate, const float* up, int64_t n, float* y);
+  // y += a * x, by fma.
+  void (*add_scaled)(float a, const float* x, int64_t n, float* y);
+  // x rounded to BF16 (to nearest even) and back, in place.
+  void (*round_bf16)(float* x, int64_t n);
+  void (*float_to_bf16)(const float* x, int64_t n, uint16_t* y);
+};
+
+// Bytes of k activations, a multiple of 64 (so that rows stay aligned).
+int64_t activation_bytes(Activation activation, int64_t k);
+// The integer activation that a weight type is defined with; f32 if it has none (F32 F16 BF16 FP8).
+Activation native_activation(quant::Type type);
+
+// The table of the best instruction set here, or of HADAL_ISA if set (ref, avx2). Throws Error(usage)
+// if HADAL_ISA names one that this machine or build lacks. Chosen once.
+const Table& active();
+// A table by name, or nullptr if this build or machine lacks it (for tests and `hadal doctor`).
+const Table* table_by_name(const char* name);
+
+}  // namespace hadal::kernels

@@ -1,0 +1,76 @@
+// The forward pass: tokens of several sequences at once, through all layers, to logits. A straight
+// line of kernel calls in the order of the papers' equations.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/thread_pool.h"
+#include "model/kv_cache.h"
+#include "model/weights.h"
+
+namespace hadal::model {
+
+enum class Precision {
+  native,  // each weight format's own definition: int8 activations for integer formats, else F32
+  f32,     // F32 activations everywhere, weights decoded to F32: for comparison with references
+  bf16,    // as f32, with the inputs of every product but the router's rounded to BF16
+};
+
+// The two algebraically equal forms of MLA. Expanded costs less per pair of positions, absorbed less
+// per position: prompts are computed expanded, generated tokens absorbed. The two differ in rounding,
+// so which form computed a position is part of its identity (the prefix cache keys on it). Dense
+// attention has one form only and ignores this.
+enum class AttentionForm : uint8_t { expanded, absorbed };
+
+// Consecutive tokens of one sequence. Positions before `start` must be in the cache already.
+struct Segment {
+  std::span<const int32_t> tokens;  // ids in [0, vocab): the caller has checked
+  int64_t start = 0;                // position of tokens[0]
+  std::span<const int32_t> pages;   // page of positions [64*i, 64*i+64), covers start + tokens.size()
+  AttentionForm form = AttentionForm::expanded;
+  int64_t logits_from = 0;  // logits are wanted for tokens[logits_from...]; tokens.size(): none
+};
+
+// What a comparison with another implementation wants to see. Empty pointers are not filled.
+struct Trace {
+  std::vector<std::vector<float>> hidden;  // [layer][rows * hidden], after each layer
+  std::vector<float> final_hidden;         // [rows * hidden], after the last norm
+  struct Router {
+    std::vector<int32_t> experts;  // [rows * k], ascending in each row
+    std::vector<float> weights;    // same order, scale included
+  };
+  std::vector<Router> routers;  // by layer; empty for dense layers; MTP layers follow
+};
+
+class Runner {
+ public:
+  // The model must outlive the runner. tokens_max: the most rows of one forward call.
+  Runner(const Model& model, Precision precision, ThreadPool& pool, int64_t tokens_max);
+  ~Runner();
+
+  // Computes all rows of all segments, writes their cache entries, and returns logits: one row of
+  // vocab floats for each wanted token, in order of segments. Valid until the next call. Results of a
+  // row do not depend on what else is in the call. trace: filled if not null.
+  std::span<const float> forward(KvCache& cache, std::span<const Segment> segments,
+                                 Trace* trace = nullptr);
+
+  // Logits of MTP layer 0 for one whole sequence: final_hidden [T, hidden] of the main model and its
+  // tokens; returns [T-1, vocab]; row i predicts token i+2. pages: as in Segment, written in the
+  // MTP layer of the cache.
+  std::span<const float> forward_mtp(KvCache& cache, std::span<const int32_t> tokens,
+                                     std::span<const float> final_hidden,
+                                     std::span<const int32_t> pages, Trace* trace = nullptr);
+
+  const Model& model() const;
+  Precision precision() const;
+  int64_t tokens_max() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace hadal::model
