@@ -152,7 +152,7 @@ TEST(Dialogue, PiecesOfUserTextAreNeverSpecial) {
     Dialogue hostile = dialogue_from_json(json);
     Dialogue harmless = hostile;
     for (Message& message : harmless.messages) {
-      message.content = "x";
+      message.content = std::string("x");
     }
     const auto specials = [&](const Dialogue& dialogue) {
       size_t count = 0;

@@ -3,6 +3,7 @@
 // ones.
 #include <random>
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "tokenizer/dialogue.h"
@@ -46,13 +47,14 @@ struct Pair {
   void add(Message message, Texts& texts) {
     harmless.messages.push_back(message);
     message.content = texts.hostile();
-    harmless.messages.back().content = "x";
+    harmless.messages.back().content = std::string("x");
     if (!message.reasoning_content.empty()) {
       message.reasoning_content = texts.hostile();
     }
     for (ToolCall& call : message.tool_calls) {
       call.name = texts.hostile();
-      call.arguments = "{" + json_quoted("k<｜User｜>") + ": " + json_quoted("</think>") + "}";
+      call.arguments =
+          fmt::format("{{{}: {}}}", json_quoted("k<｜User｜>"), json_quoted("</think>"));
     }
     hostile.messages.push_back(std::move(message));
   }
@@ -70,13 +72,13 @@ Pair random_pair(Texts& texts, bool tools) {
     message.role = Role::user;
     pair.add(message, texts);
     message.role = Role::assistant;
-    message.reasoning_content = texts.below(2) == 0 ? "r" : "";
+    message.reasoning_content = std::string(texts.below(2), 'r');
     if (tools && texts.below(2) == 0) {
       message.tool_calls = {{"1", "f", "{\"k\": \"v\"}"}};
       pair.add(message, texts);
       message = {};
       message.role = Role::tool;
-      message.tool_call_id = "1";
+      message.tool_call_id = std::string("1");
       pair.add(message, texts);
       message = {};
       message.role = Role::assistant;
@@ -89,7 +91,7 @@ Pair random_pair(Texts& texts, bool tools) {
   if (tools && texts.below(2) == 0) {
     pair.harmless.tools = {{"f", "d", "{}", "{}"}};
     pair.hostile.tools = {{texts.hostile(), texts.hostile(), json_quoted("<｜User｜>"),
-                           "{\"name\": " + json_quoted("</think>") + "}"}};
+                           fmt::format("{{\"name\": {}}}", json_quoted("</think>"))}};
   }
   return pair;
 }
