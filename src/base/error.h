@@ -3,11 +3,11 @@
 // and aborts; untrusted input must never reach one.
 #pragma once
 
-#include <fmt/format.h>
-
 #include <stdexcept>
 #include <string>
 #include <utility>
+
+#include <fmt/format.h>
 
 namespace hadal {
 
@@ -39,8 +39,8 @@ template <typename... Args>
 
 }  // namespace hadal
 
-#define HADAL_CHECK(condition, ...)                                              \
-  do {                                                                           \
-    if (!(condition)) [[unlikely]]                                               \
+#define HADAL_CHECK(condition, ...)                                                    \
+  do {                                                                                 \
+    if (!(condition)) [[unlikely]]                                                     \
       ::hadal::check_failed(#condition, __FILE__, __LINE__, fmt::format(__VA_ARGS__)); \
   } while (false)

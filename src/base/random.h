@@ -1,5 +1,6 @@
-// Counter-based random numbers (Philox4x32-10, Salmon et al., SC 2011): the value is a pure function
-// of key and counter, so a draw keyed by (seed, sequence, position) is the same whatever else runs.
+// Counter-based random numbers (Philox4x32-10, Salmon et al., SC 2011): the value is a pure
+// function of key and counter, so a draw keyed by (seed, sequence, position) is the same whatever
+// else runs.
 #pragma once
 
 #include <array>

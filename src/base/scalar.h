@@ -1,5 +1,6 @@
 // Small floating point formats as bits, to and from float. Plain code, no library: kernels of any
-// instruction set may include it (everything is `static inline`, so no copy is shared by the linker).
+// instruction set may include it (everything is `static inline`, so no copy is shared by the
+// linker).
 #pragma once
 
 #include <stdint.h>

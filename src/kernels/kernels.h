@@ -1,6 +1,6 @@
-// One table of plain functions that do the arithmetic. kernels/ref fills it with obvious scalar code
-// (the oracle); each instruction set overrides the entries it improves. Raw pointers, strides, sizes:
-// nothing here throws, allocates or knows a model.
+// One table of plain functions that do the arithmetic. kernels/ref fills it with obvious scalar
+// code (the oracle); each instruction set overrides the entries it improves. Raw pointers, strides,
+// sizes: nothing here throws, allocates or knows a model.
 //
 // Numeric definitions (docs/numerics.md). For each output element the order of accumulation depends
 // on the length K alone, so results do not change with batch, threads, chunks or instruction set:
@@ -38,7 +38,8 @@ enum class Activation : uint8_t {
   q8_256,  // int8 in blocks of 256, for formats with blocks of 256
 };
 
-// y[t * y_stride + (r - row_begin)] = dot(row r of w, x_t), for r in [row_begin, row_end), t in [0, n).
+// y[t * y_stride + (r - row_begin)] = dot(row r of w, x_t), for r in [row_begin, row_end), t in [0,
+// n).
 struct Matmul {
   const Matrix* w;
   int64_t row_begin;
@@ -65,15 +66,15 @@ struct Table {
   // ---- products
   void (*matmul)(const Matmul&);
   // y[t * y_stride + c] = sum over r in [row_begin, row_end) of x[t * x_stride + r - row_begin] *
-  // w[r][c], by axpy from +0 (the product with the transposed matrix). x, y in floats; scratch holds
-  // w->cols floats.
+  // w[r][c], by axpy from +0 (the product with the transposed matrix). x, y in floats; scratch
+  // holds w->cols floats.
   void (*matmul_transposed)(const Matrix* w, int64_t row_begin, int64_t row_end, const float* x,
                             int64_t x_stride, int64_t n, float* y, int64_t y_stride,
                             float* scratch);
   // Decodes row r to floats, FP8 scales included (embedding look-up).
   void (*decode_row)(const Matrix* w, int64_t row, float* out);
-  // Quantises k floats to q8_32 or q8_256 blocks: d = amax / 127, q = round to even (x / d, computed
-  // as x * (127 / amax)); all-zero blocks have d = 0. k is a multiple of the block.
+  // Quantises k floats to q8_32 or q8_256 blocks: d = amax / 127, q = round to even (x / d,
+  // computed as x * (127 / amax)); all-zero blocks have d = 0. k is a multiple of the block.
   void (*quantize)(Activation activation, const float* x, int64_t k, void* out);
 
   // ---- attention
@@ -107,8 +108,8 @@ int64_t activation_bytes(Activation activation, int64_t k);
 // The integer activation that a weight type is defined with; f32 if it has none (F32 F16 BF16 FP8).
 Activation native_activation(quant::Type type);
 
-// The table of the best instruction set here, or of HADAL_ISA if set (ref, avx2). Throws Error(usage)
-// if HADAL_ISA names one that this machine or build lacks. Chosen once.
+// The table of the best instruction set here, or of HADAL_ISA if set (ref, avx2). Throws
+// Error(usage) if HADAL_ISA names one that this machine or build lacks. Chosen once.
 const Table& active();
 // A table by name, or nullptr if this build or machine lacks it (for tests and `hadal doctor`).
 const Table* table_by_name(const char* name);

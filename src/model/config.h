@@ -1,5 +1,5 @@
-// What a model is: sizes and switches, as read from config.json or GGUF keys. docs/model.md maps the
-// papers' symbols to these names.
+// What a model is: sizes and switches, as read from config.json or GGUF keys. docs/model.md maps
+// the papers' symbols to these names.
 #pragma once
 
 #include <cstdint>
@@ -22,11 +22,12 @@ struct RopeConfig {
   RopeLayout layout = RopeLayout::interleaved;
   double factor = 1.0;
   int64_t original_context = 0;
-  double beta_fast = 32.0, beta_slow = 1.0;      // yarn
+  double beta_fast = 32.0, beta_slow = 1.0;              // yarn
   double low_freq_factor = 1.0, high_freq_factor = 4.0;  // llama3
   // Multiplies cos and sin (yarn; 1 for every DeepSeek model). docs: deepseek 2.7.
   double magnitude = 1.0;
-  std::vector<float> factors;  // RopeScaling::factors: [rope_dim / 2], frequencies are divided by it
+  std::vector<float>
+      factors;  // RopeScaling::factors: [rope_dim / 2], frequencies are divided by it
 };
 
 struct ModelConfig {

@@ -19,17 +19,18 @@ enum class Precision {
   bf16,    // as f32, with the inputs of every product but the router's rounded to BF16
 };
 
-// The two algebraically equal forms of MLA. Expanded costs less per pair of positions, absorbed less
-// per position: prompts are computed expanded, generated tokens absorbed. The two differ in rounding,
-// so which form computed a position is part of its identity (the prefix cache keys on it). Dense
-// attention has one form only and ignores this.
+// The two algebraically equal forms of MLA. Expanded costs less per pair of positions, absorbed
+// less per position: prompts are computed expanded, generated tokens absorbed. The two differ in
+// rounding, so which form computed a position is part of its identity (the prefix cache keys on
+// it). Dense attention has one form only and ignores this.
 enum class AttentionForm : uint8_t { expanded, absorbed };
 
 // Consecutive tokens of one sequence. Positions before `start` must be in the cache already.
 struct Segment {
   std::span<const int32_t> tokens;  // ids in [0, vocab): the caller has checked
   int64_t start = 0;                // position of tokens[0]
-  std::span<const int32_t> pages;   // page of positions [64*i, 64*i+64), covers start + tokens.size()
+  std::span<const int32_t>
+      pages;  // page of positions [64*i, 64*i+64), covers start + tokens.size()
   AttentionForm form = AttentionForm::expanded;
   int64_t logits_from = 0;  // logits are wanted for tokens[logits_from...]; tokens.size(): none
 };
@@ -52,14 +53,14 @@ class Runner {
   ~Runner();
 
   // Computes all rows of all segments, writes their cache entries, and returns logits: one row of
-  // vocab floats for each wanted token, in order of segments. Valid until the next call. Results of a
-  // row do not depend on what else is in the call. trace: filled if not null.
+  // vocab floats for each wanted token, in order of segments. Valid until the next call. Results of
+  // a row do not depend on what else is in the call. trace: filled if not null.
   std::span<const float> forward(KvCache& cache, std::span<const Segment> segments,
                                  Trace* trace = nullptr);
 
-  // Logits of MTP layer 0 for one whole sequence: final_hidden [T, hidden] of the main model and its
-  // tokens; returns [T-1, vocab]; row i predicts token i+2. pages: as in Segment, written in the
-  // MTP layer of the cache.
+  // Logits of MTP layer 0 for one whole sequence: final_hidden [T, hidden] of the main model and
+  // its tokens; returns [T-1, vocab]; row i predicts token i+2. pages: as in Segment, written in
+  // the MTP layer of the cache.
   std::span<const float> forward_mtp(KvCache& cache, std::span<const int32_t> tokens,
                                      std::span<const float> final_hidden,
                                      std::span<const int32_t> pages, Trace* trace = nullptr);

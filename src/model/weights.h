@@ -1,5 +1,5 @@
-// The weights of a model as views into mapped files (or into buffers that `storage` owns). No tensor
-// is copied unless its layout forces it.
+// The weights of a model as views into mapped files (or into buffers that `storage` owns). No
+// tensor is copied unless its layout forces it.
 #pragma once
 
 #include <cstdint>
@@ -12,16 +12,17 @@
 
 namespace hadal::model {
 
-using kernels::Matrix;  // {type, data, rows, cols, row_bytes, scales, scale_stride}; data null: absent
+using kernels::Matrix;  // {type, data, rows, cols, row_bytes, scales, scale_stride}; data null:
+                        // absent
 
 struct Mlp {
   Matrix gate{}, up{}, down{};  // [width, hidden], [width, hidden], [hidden, width]
 };
 
 struct Experts {
-  std::vector<Mlp> routed;  // by expert index
-  Mlp shared{};             // data null if the model has none
-  Matrix router{};          // [experts, hidden], F32 or BF16
+  std::vector<Mlp> routed;             // by expert index
+  Mlp shared{};                        // data null if the model has none
+  Matrix router{};                     // [experts, hidden], F32 or BF16
   std::vector<float> correction_bias;  // [experts], empty if none
 };
 
@@ -37,8 +38,8 @@ struct Attention {
   // If a file has both, k_b and v_b are used and kv_b is left null.
   Matrix kv_b{}, k_b{}, v_b{};
   Matrix o{};  // [hidden, heads*v] (dense: [hidden, heads*head_dim])
-  // Dense attention: q, and k, v [kv_heads*head_dim, hidden]. Rows of q and k are as the rope layout
-  // of the config expects them.
+  // Dense attention: q, and k, v [kv_heads*head_dim, hidden]. Rows of q and k are as the rope
+  // layout of the config expects them.
   Matrix k{}, v{};
   std::vector<float> q_bias, k_bias, v_bias;  // empty if none
   std::vector<float> q_norm, k_norm;          // [head_dim], empty if none
@@ -51,7 +52,8 @@ struct Layer {
   Experts experts;  // the others
 };
 
-// V3's multi-token prediction: x_i = eh_proj [enorm(emb(t_{i+1})) ; hnorm(h_i)], one layer, norm, head.
+// V3's multi-token prediction: x_i = eh_proj [enorm(emb(t_{i+1})) ; hnorm(h_i)], one layer, norm,
+// head.
 struct MtpLayer {
   std::vector<float> enorm, hnorm, norm;  // norm: shared_head.norm
   Matrix eh_proj{};                       // [hidden, 2*hidden]

@@ -23,8 +23,8 @@ const TypeInfo* find_type(uint32_t id);
 const TypeInfo& type_info(Type type);
 // "q4_k", "Q4_K", "bf16" ... (case does not matter).
 std::optional<Type> type_by_name(std::string_view name);
-// What other tools call an id that Hadal does not read ("IQ2_XXS", "ik_llama.cpp's private Q4_K_R4"),
-// or "" if nobody is known to use it.
+// What other tools call an id that Hadal does not read ("IQ2_XXS", "ik_llama.cpp's private
+// Q4_K_R4"), or "" if nobody is known to use it.
 std::string_view foreign_type_name(uint32_t id);
 
 // Bytes of a row of n weights. n must be a multiple of block_weights.

@@ -1,0 +1,32 @@
+#include "model/kv_cache.h"
+
+#include <sys/mman.h>
+
+#include "base/error.h"
+
+namespace hadal::model {
+
+KvCache::KvCache(const ModelConfig& config, quant::Type type, int64_t pages)
+    : type_(type),
+      pages_(pages),
+      width_(config.cache_width()),
+      layers_(config.layers + config.mtp_layers) {
+  HADAL_CHECK(type == quant::Type::F32 || type == quant::Type::BF16, "cache type");
+  HADAL_CHECK(pages >= 1 && pages < (int64_t{1} << 31), "{} pages", pages);
+  layer_page_bytes_ = page_tokens * width_ * (type == quant::Type::F32 ? 4 : 2);
+  const auto bytes = static_cast<size_t>(pages_ * page_bytes());
+  // Reserved, not committed: the system hands out zeroed pages as positions are first written.
+  void* address = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (address == MAP_FAILED)
+    fail(ErrorKind::limit,
+         "cannot reserve {} bytes for the attention cache ({} pages of {} tokens)", bytes, pages_,
+         page_tokens);
+  data_ = static_cast<std::byte*>(address);
+}
+
+KvCache::~KvCache() {
+  ::munmap(data_, static_cast<size_t>(pages_ * page_bytes()));
+}
+
+}  // namespace hadal::model

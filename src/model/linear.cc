@@ -1,0 +1,121 @@
+#include "model/linear.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/error.h"
+
+namespace hadal::model {
+namespace {
+
+using kernels::Activation;
+using kernels::Matmul;
+
+// Weight bytes that one thread takes at a time: enough that the hand-over costs nothing and
+// hardware prefetch gets going, little enough that both threads end together.
+constexpr int64_t unit_bytes = 128 << 10;
+// Kernels work on eight rows at once.
+constexpr int64_t row_block = 8;
+
+int64_t unit_rows(const Matmul& product) {
+  const int64_t rows = unit_bytes / std::max<int64_t>(1, product.w->row_bytes);
+  return std::max<int64_t>(row_block, rows / row_block * row_block);
+}
+
+int64_t unit_count(const Matmul& product) {
+  const int64_t rows = product.row_end - product.row_begin;
+  return (rows + unit_rows(product) - 1) / unit_rows(product);
+}
+
+// Small rows of one input are converted together by one thread.
+constexpr int64_t convert_grain = 4;
+
+}  // namespace
+
+Activation activation_for(Precision precision, quant::Type type) {
+  return precision == Precision::native ? kernels::native_activation(type) : Activation::f32;
+}
+
+void Input::set(const Context& context, const float* x, int64_t stride, int64_t n, int64_t k) {
+  context_ = &context;
+  x_ = x;
+  stride_ = stride;
+  n_ = n;
+  k_ = k;
+  from_ = nullptr;
+  for (Form& form : forms_) form.data = nullptr;
+}
+
+void Input::gather(const Context& context, Input& from, std::span<const int32_t> rows) {
+  set(context, nullptr, from.k_, static_cast<int64_t>(rows.size()), from.k_);
+  from_ = &from;
+  rows_ = rows;
+}
+
+void Input::convert(Activation activation, Form& form) {
+  const bool f32 = activation == Activation::f32;
+  if (f32 && from_ == nullptr && context_->precision != Precision::bf16) {
+    form.data = reinterpret_cast<const std::byte*>(x_);
+    form.stride = stride_ * static_cast<int64_t>(sizeof(float));
+    return;
+  }
+  const Form* source = from_ != nullptr ? &from_->form(activation) : nullptr;
+  form.stride = kernels::activation_bytes(activation, k_);
+  const auto bytes = static_cast<size_t>(n_ * form.stride) + 64;
+  if (form.storage.size() < bytes) form.storage.resize(bytes);
+  auto* base = reinterpret_cast<std::byte*>(
+      (reinterpret_cast<uintptr_t>(form.storage.data()) + 63) & ~uintptr_t{63});
+  const auto& k = context_->kernels;
+  context_->pool.parallel_for(n_, convert_grain, [&](int64_t begin, int64_t end, int) {
+    for (int64_t i = begin; i < end; ++i) {
+      std::byte* out = base + i * form.stride;
+      if (source != nullptr) {
+        std::memcpy(
+            out, source->data + rows_[static_cast<size_t>(i)] * source->stride,
+            f32 ? static_cast<size_t>(k_) * sizeof(float) : static_cast<size_t>(form.stride));
+      } else if (f32) {
+        auto* row = reinterpret_cast<float*>(out);
+        std::memcpy(row, x_ + i * stride_, static_cast<size_t>(k_) * sizeof(float));
+        k.round_bf16(row, k_);
+      } else {
+        k.quantize(activation, x_ + i * stride_, k_, out);
+      }
+    }
+  });
+  form.data = base;
+}
+
+const Input::Form& Input::form(Activation activation) {
+  Form& form = forms_[static_cast<size_t>(activation)];
+  if (form.data == nullptr) convert(activation, form);
+  return form;
+}
+
+Matmul Input::product(const Matrix& w, int64_t row_begin, int64_t row_end, int64_t first_row,
+                      int64_t n, float* y, int64_t y_stride) {
+  HADAL_CHECK(w.data != nullptr && w.cols == k_, "product of width {} with {} columns", k_, w.cols);
+  const Activation activation = activation_for(context_->precision, w.type);
+  const Form& input = form(activation);
+  return {&w,           row_begin, row_end, activation, input.data + first_row * input.stride,
+          input.stride, n,         y,       y_stride};
+}
+
+void run(const Context& context, std::span<const Matmul> products) {
+  int64_t units = 0;
+  for (const Matmul& product : products) units += unit_count(product);
+  context.pool.parallel_for(units, 1, [&](int64_t begin, int64_t end, int) {
+    for (int64_t unit = begin; unit < end; ++unit) {
+      int64_t first = unit;
+      size_t i = 0;
+      while (first >= unit_count(products[i])) first -= unit_count(products[i++]);
+      Matmul part = products[i];
+      const int64_t rows = unit_rows(part);
+      part.row_begin += first * rows;
+      part.row_end = std::min(part.row_end, part.row_begin + rows);
+      part.y += first * rows;
+      context.kernels.matmul(part);
+    }
+  });
+}
+
+}  // namespace hadal::model
