@@ -1,21 +1,22 @@
 # Sourced by ./chat, ./test and scripts/setup: one line on stderr for each phase of the work.
 # shellcheck shell=bash
 
-# phase TEXT COMMAND...: runs COMMAND with its output hidden, and prints "hadal: TEXT ... 12 s".
-# On a terminal the line also shows ninja's progress. A command that fails has its output's end
-# printed, and its status is returned.
+# phase TEXT COMMAND...: runs COMMAND with its output hidden, and prints "hadal: TEXT ... 12 s";
+# nothing when it took less than a second. On a terminal the line also shows ninja's progress. A
+# command that fails has its output's end printed, and its status is returned.
 phase() {
   local text=$1 start=$SECONDS status=0 log
   shift
   log=$(mktemp "${TMPDIR:-/tmp}/hadal-log.XXXXXX")
   if [[ -t 2 ]]; then
-    "$@" > >(tee "$log" | phase_progress "$text" >&2) 2>&1 || status=$?
+    "$@" 2>&1 | tee "$log" | phase_progress "$text" >&2 || status=$? # callers set pipefail
     printf '\r\033[K' >&2
   else
     "$@" >"$log" 2>&1 || status=$?
   fi
   if [[ $status -eq 0 ]]; then
-    printf 'hadal: %s ... %d s\n' "$text" $((SECONDS - start)) >&2
+    [[ $SECONDS -le $start ]] ||
+      printf 'hadal: %s ... %d s\n' "$text" $((SECONDS - start)) >&2
     rm -f "$log"
   else
     printf 'hadal: %s failed:\n' "$text" >&2
