@@ -2,13 +2,16 @@
 // code (the oracle); each instruction set overrides the entries it improves. Raw pointers, strides,
 // sizes: nothing here throws, allocates or knows a model.
 //
-// Numeric definitions (docs/numerics.md). For each output element the order of accumulation depends
-// on the length K alone, so results do not change with batch, threads, chunks or instruction set:
-//   dot16    F32 dot product: 16 lanes, lane l takes k = l, l+16, l+32 ... in order by fma from +0;
-//            lanes are then added 8 apart, 4 apart, 2 apart, 1 apart: l[i] += l[i+8], and so on.
+// Numeric definitions (docs/numerics.md has them in full). For each output element the order of
+// accumulation depends on the length K alone, so results do not change with batch, threads, chunks
+// or instruction set:
+//   dot16    F32 dot product: 16 lanes, lane l takes k = l, l+16, l+32 ... in order by fma from +0
+//            (K is padded with +0 to a multiple of 16); lanes are then added 8 apart, 4 apart,
+//            2 apart, 1 apart: l[i] += l[i+8], and so on.
 //   q8       a row of weights in an integer format times activations quantised to int8: the integer
 //            sum of a block (32, or 256 with the 6-bit scales inside) is exact, then one fma per
-//            block, in block order, from +0; formats with a minimum do a second fma per block.
+//            block, in block order, from +0: acc = fma(d_w * d_x, sum, acc); formats with a minimum
+//            do a second fma per block right after it: acc = fma(m_w * d_x, sum of minima, acc).
 //   axpy     y[c] = fma(x[r], w[r][c], y[c]), r in order.
 #pragma once
 
@@ -73,8 +76,9 @@ struct Table {
                             float* scratch);
   // Decodes row r to floats, FP8 scales included (embedding look-up).
   void (*decode_row)(const Matrix* w, int64_t row, float* out);
-  // Quantises k floats to q8_32 or q8_256 blocks: d = amax / 127, q = round to even (x / d,
-  // computed as x * (127 / amax)); all-zero blocks have d = 0. k is a multiple of the block.
+  // Quantises k finite floats to q8_32 or q8_256 blocks: d = amax / 127, q = round to even (x / d,
+  // computed as x * (127 / amax)); blocks with amax < 2^-100 become zero. k is a multiple of the
+  // block; out starts on 64 bytes and holds activation_bytes (kernels/activation.h: its parts).
   void (*quantize)(Activation activation, const float* x, int64_t k, void* out);
 
   // ---- attention

@@ -1,0 +1,32 @@
+// The reference: obvious scalar code, the oracle of every other table.
+#pragma once
+
+#include "kernels/kernels.h"
+
+namespace hadal::kernels::ref {
+
+float dot16(const float* a, const float* b, int64_t k);
+// Row `row` of w times quantised activations x, in the type's own definition.
+float dot_quantised(const Matrix& w, int64_t row, const void* x);
+
+void matmul(const Matmul& m);
+void matmul_transposed(const Matrix* w, int64_t row_begin, int64_t row_end, const float* x,
+                       int64_t x_stride, int64_t n, float* y, int64_t y_stride, float* scratch);
+void decode_row(const Matrix* w, int64_t row, float* out);
+void quantize(Activation activation, const float* x, int64_t k, void* out);
+
+void attention_scores(const float* q, int64_t q_stride, int64_t queries, const Rows* keys,
+                      int64_t width, float scale, float* s, int64_t s_stride);
+float softmax(float* x, int64_t n);
+void attention_values(const float* p, int64_t p_stride, int64_t queries, const Rows* values,
+                      int64_t width, float* y, int64_t y_stride);
+
+void rms_norm(const float* x, const float* weight, float eps, int64_t n, float* y);
+void rope_interleaved(float* x, const float* cs, int64_t n);
+void rope_halves(float* x, const float* cs, int64_t n);
+void silu_mul(const float* gate, const float* up, int64_t n, float* y);
+void add_scaled(float a, const float* x, int64_t n, float* y);
+void round_bf16(float* x, int64_t n);
+void float_to_bf16(const float* x, int64_t n, uint16_t* y);
+
+}  // namespace hadal::kernels::ref

@@ -1,0 +1,27 @@
+#include "kernels/ref/ref.h"
+#include "kernels/tables.h"
+
+namespace hadal::kernels {
+
+const Table& ref_table() {
+  static constexpr Table table = {
+      .name = "ref",
+      .matmul = ref::matmul,
+      .matmul_transposed = ref::matmul_transposed,
+      .decode_row = ref::decode_row,
+      .quantize = ref::quantize,
+      .attention_scores = ref::attention_scores,
+      .softmax = ref::softmax,
+      .attention_values = ref::attention_values,
+      .rms_norm = ref::rms_norm,
+      .rope_interleaved = ref::rope_interleaved,
+      .rope_halves = ref::rope_halves,
+      .silu_mul = ref::silu_mul,
+      .add_scaled = ref::add_scaled,
+      .round_bf16 = ref::round_bf16,
+      .float_to_bf16 = ref::float_to_bf16,
+  };
+  return table;
+}
+
+}  // namespace hadal::kernels
