@@ -1,0 +1,20 @@
+#include "cli/commands.h"
+
+namespace hadal::cli {
+
+void add_all_commands(CLI::App& app, Globals& globals) {
+  // Talk
+
+  // Models
+
+  // Text
+
+  // Measure
+
+  // Set-up
+  add_config(app, globals);
+  add_completion(app, globals);
+  add_version(app, globals);
+}
+
+}  // namespace hadal::cli

@@ -1,0 +1,17 @@
+// The list of all commands, in the order of the help text.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+#include "cli/globals.h"
+
+namespace hadal::cli {
+
+void add_list(CLI::App& app, Globals& globals);
+void add_config(CLI::App& app, Globals& globals);
+void add_completion(CLI::App& app, Globals& globals);
+void add_version(CLI::App& app, Globals& globals);
+
+void add_all_commands(CLI::App& app, Globals& globals);
+
+}  // namespace hadal::cli

@@ -1,0 +1,48 @@
+#include "cli/interrupt.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include "base/error.h"
+
+namespace hadal::cli {
+namespace {
+
+volatile sig_atomic_t interrupts = 0;
+
+void handle_interrupt(int) {
+  if (interrupts > 0) {
+    // Colours off and a fresh line: the shell's prompt should not be dimmed.
+    constexpr char reset[] = "\033[0m\n";
+    if (isatty(STDERR_FILENO) == 1) {
+      [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, reset, sizeof reset - 1);
+    }
+    _exit(130);
+  }
+  interrupts = interrupts + 1;
+}
+
+}  // namespace
+
+void install_signal_handlers() {
+  struct sigaction action = {};
+  action.sa_handler = handle_interrupt;
+  sigemptyset(&action.sa_mask);
+  sigaction(SIGINT, &action, nullptr);  // no SA_RESTART: a blocked read returns
+  action.sa_handler = SIG_DFL;
+  sigaction(SIGPIPE, &action, nullptr);
+}
+
+bool interrupted() {
+  return interrupts > 0;
+}
+
+void clear_interrupt() {
+  interrupts = 0;
+}
+
+void check_interrupt() {
+  if (interrupted()) fail(ErrorKind::interrupted, "interrupted");
+}
+
+}  // namespace hadal::cli

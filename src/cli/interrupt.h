@@ -1,0 +1,16 @@
+// Ctrl+C. The first sets a flag that long work looks at; a second one, while the first is still
+// unanswered, leaves at once with exit code 130.
+#pragma once
+
+namespace hadal::cli {
+
+// Handles SIGINT; SIGPIPE keeps its default, so `hadal ... | head` ends quietly.
+void install_signal_handlers();
+
+bool interrupted();
+void clear_interrupt();
+
+// Throws Error(interrupted) if the flag is set.
+void check_interrupt();
+
+}  // namespace hadal::cli

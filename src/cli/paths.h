@@ -1,0 +1,12 @@
+// Where Hadal keeps things, by the XDG base directory rules. "" if neither the XDG variable nor
+// HOME is set.
+#pragma once
+
+#include <string>
+
+namespace hadal::cli {
+
+std::string config_home();  // ~/.config/hadal
+std::string state_home();   // ~/.local/state/hadal
+
+}  // namespace hadal::cli

@@ -1,0 +1,30 @@
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "cli/command.h"
+#include "cli/commands.h"
+
+namespace hadal::cli {
+namespace {
+
+void print_version(bool json) {
+  if (json) {
+    const nlohmann::ordered_json value = {{"version", HADAL_VERSION},
+                                          {"compiler", "g++ " __VERSION__}};
+    fmt::print("{}\n", value.dump());
+  } else {
+    fmt::print("hadal {} (g++ {})\n", HADAL_VERSION, __VERSION__);
+  }
+}
+
+}  // namespace
+
+void add_version(CLI::App& app, Globals& globals) {
+  CLI::App* command = add_command(app, globals, "version", "Say which Hadal this is",
+                                  "Examples:\n  hadal version\n  hadal version --json",
+                                  [&globals] { print_version(globals.json); });
+  command->group("Set-up");
+  add_json(command, globals);
+}
+
+}  // namespace hadal::cli
