@@ -1,0 +1,92 @@
+// The engine: many sequences at once on one model, in steps. A step asks the scheduler for a plan,
+// runs one forward pass over all planned tokens, and samples. docs/engine.md tells the way of a
+// request.
+//
+// Threads: submit, cancel and wake may be called from any thread; everything else from the one
+// thread that drives the engine and thereby owns the model's state.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "base/thread_pool.h"
+#include "infer/loaded_model.h"
+#include "infer/request.h"
+#include "model/forward.h"
+
+namespace hadal::infer {
+
+struct EngineOptions {
+  // Tokens of prompt and answer together; 0: as the model was trained for, or what memory allows.
+  int64_t context_tokens = 0;
+  // Positions that the cache holds for all sequences and kept prefixes; 0: a quarter of the free
+  // memory, but no more than four contexts.
+  int64_t cache_tokens = 0;
+  int64_t step_tokens = 512;                   // the most tokens of one forward pass
+  int64_t sequences_max = 32;                  // sequences that run at once; the others wait
+  int64_t waiting_max = 10000;                 // requests that may wait
+  quant::Type cache_type = quant::Type::BF16;  // or F32
+  model::Precision precision = model::Precision::native;
+  bool reuse_prefixes = true;
+};
+
+// How the engine stands, for `/stats` and a server's metrics.
+struct EngineLoad {
+  int64_t running = 0, waiting = 0;
+  int64_t pages = 0, pages_free = 0, pages_kept = 0;  // kept: prefixes that nobody uses now
+  int64_t page_tokens = 0, page_bytes = 0;
+};
+
+struct GenerateResult {
+  std::vector<int32_t> tokens;  // of the answer, without the stop token
+  std::string text;
+  FinishReason reason = FinishReason::stop;
+  std::string stop;
+  RequestStats stats;
+};
+
+class Engine {
+ public:
+  // model and pool must outlive the engine. Throws Error(limit) if not even one page of cache can
+  // be had.
+  Engine(const LoadedModel& model, ThreadPool& pool, const EngineOptions& options);
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  // Queues a request and returns its id, never 0. Throws Error(limit) if the prompt and one token
+  // exceed the context, or if prompt and max_tokens can never fit the cache, with both numbers;
+  // Error(usage) for parameters out of range, ids outside the vocabulary, an empty prompt, stop
+  // strings without a tokenizer; Error(limit) if too many wait.
+  uint64_t submit(Request request);
+  // The request finishes with FinishReason::cancelled in the next step; unknown ids are ignored.
+  void cancel(uint64_t id);
+
+  // One step; its events in the order in which they happened, valid until the next step. Empty if
+  // there was nothing to do. A request that fails finishes with FinishReason::error, the others go
+  // on.
+  std::span<const Event> step();
+  bool idle() const;  // no request runs or waits
+  // Blocks until a request or a cancellation arrives, or wake() is called.
+  void wait();
+  void wake();
+
+  // Runs a request from submission to its end, for a client that has the engine for itself: events
+  // of other requests are lost. on_event sees every event; returning false cancels. Throws as
+  // submit; Error(unsupported) if the request finishes by error.
+  GenerateResult generate(Request request, const std::function<bool(const Event&)>& on_event = {});
+
+  const LoadedModel& model() const;
+  int64_t context_tokens() const;  // in force: at most what the cache holds
+  EngineLoad load() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace hadal::infer
