@@ -30,10 +30,37 @@ int64_t unit_count(const Matmul& product) {
 // Small rows of one input are converted together by one thread.
 constexpr int64_t convert_grain = 4;
 
+void convert_row(const Context& context, Activation activation, const float* x, int64_t k,
+                 std::byte* out) {
+  if (activation != Activation::f32) {
+    context.kernels.quantize(activation, x, k, out);
+    return;
+  }
+  std::memcpy(out, x, static_cast<size_t>(k) * sizeof(float));
+  if (context.precision == Precision::bf16)
+    context.kernels.round_bf16(reinterpret_cast<float*>(out), k);
+}
+
+// Floats that are used as they are need no copy.
+bool used_in_place(const Context& context, Activation activation) {
+  return activation == Activation::f32 && context.precision != Precision::bf16;
+}
+
 }  // namespace
 
 Activation activation_for(Precision precision, quant::Type type) {
   return precision == Precision::native ? kernels::native_activation(type) : Activation::f32;
+}
+
+Prepared prepare(const Context& context, Activation activation, const float* x, int64_t x_stride,
+                 int64_t n, int64_t k, Buffer& storage) {
+  if (used_in_place(context, activation))
+    return {x, x_stride * static_cast<int64_t>(sizeof(float))};
+  const int64_t stride = kernels::activation_bytes(activation, k);
+  std::byte* out = storage.bytes(n * stride);
+  for (int64_t i = 0; i < n; ++i)
+    convert_row(context, activation, x + i * x_stride, k, out + i * stride);
+  return {out, stride};
 }
 
 void Input::set(const Context& context, const float* x, int64_t stride, int64_t n, int64_t k) {
@@ -53,33 +80,23 @@ void Input::gather(const Context& context, Input& from, std::span<const int32_t>
 }
 
 void Input::convert(Activation activation, Form& form) {
-  const bool f32 = activation == Activation::f32;
-  if (f32 && from_ == nullptr && context_->precision != Precision::bf16) {
+  if (from_ == nullptr && used_in_place(*context_, activation)) {
     form.data = reinterpret_cast<const std::byte*>(x_);
     form.stride = stride_ * static_cast<int64_t>(sizeof(float));
     return;
   }
   const Form* source = from_ != nullptr ? &from_->form(activation) : nullptr;
   form.stride = kernels::activation_bytes(activation, k_);
-  const auto bytes = static_cast<size_t>(n_ * form.stride) + 64;
-  if (form.storage.size() < bytes) form.storage.resize(bytes);
-  auto* base = reinterpret_cast<std::byte*>(
-      (reinterpret_cast<uintptr_t>(form.storage.data()) + 63) & ~uintptr_t{63});
-  const auto& k = context_->kernels;
+  const auto copied = static_cast<size_t>(
+      activation == Activation::f32 ? k_ * static_cast<int64_t>(sizeof(float)) : form.stride);
+  std::byte* base = form.storage.bytes(n_ * form.stride);
   context_->pool.parallel_for(n_, convert_grain, [&](int64_t begin, int64_t end, int) {
     for (int64_t i = begin; i < end; ++i) {
       std::byte* out = base + i * form.stride;
-      if (source != nullptr) {
-        std::memcpy(
-            out, source->data + rows_[static_cast<size_t>(i)] * source->stride,
-            f32 ? static_cast<size_t>(k_) * sizeof(float) : static_cast<size_t>(form.stride));
-      } else if (f32) {
-        auto* row = reinterpret_cast<float*>(out);
-        std::memcpy(row, x_ + i * stride_, static_cast<size_t>(k_) * sizeof(float));
-        k.round_bf16(row, k_);
-      } else {
-        k.quantize(activation, x_ + i * stride_, k_, out);
-      }
+      if (source != nullptr)
+        std::memcpy(out, source->data + rows_[static_cast<size_t>(i)] * source->stride, copied);
+      else
+        convert_row(*context_, activation, x_ + i * stride_, k_, out);
     }
   });
   form.data = base;

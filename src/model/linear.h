@@ -8,6 +8,7 @@
 
 #include "base/thread_pool.h"
 #include "kernels/kernels.h"
+#include "model/buffer.h"
 #include "model/forward.h"
 
 namespace hadal::model {
@@ -38,7 +39,7 @@ class Input {
 
  private:
   struct Form {
-    std::vector<std::byte> storage;
+    Buffer storage;
     const std::byte* data = nullptr;  // null: not made yet
     int64_t stride = 0;               // bytes
   };
@@ -55,6 +56,15 @@ class Input {
 
 // The form in which activations meet weights of this type.
 kernels::Activation activation_for(Precision precision, quant::Type type);
+
+// Rows [n, k] of floats, x_stride apart, in the form that products take. `storage` holds them where
+// they cannot stay where they are.
+struct Prepared {
+  const void* data;
+  int64_t stride;  // bytes
+};
+Prepared prepare(const Context& context, kernels::Activation activation, const float* x,
+                 int64_t x_stride, int64_t n, int64_t k, Buffer& storage);
 
 // Runs all products, in parallel over their rows.
 void run(const Context& context, std::span<const kernels::Matmul> products);

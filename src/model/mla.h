@@ -1,0 +1,74 @@
+// Multi-head latent attention (DeepSeek-V2, arXiv 2405.04434, 2.1): keys and values are rebuilt
+// from a latent of kv_lora elements, which alone is cached, with one rotated key part for all
+// heads. Expanded: K and V of a head are rebuilt page by page, always from the cached latents,
+// those of the current tokens too, so that it does not matter which call computed them. Absorbed:
+// the queries are brought into the latent space instead, and attend to the cache as it is.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "model/batch.h"
+#include "model/buffer.h"
+#include "model/linear.h"
+
+namespace hadal::model {
+
+class Mla {
+ public:
+  Mla(const Context& context, const ModelConfig& config);
+
+  // x: the normalised input of all rows; y [rows, hidden]. Writes the cache entries of all rows.
+  void forward(const Attention& w, Input& x, const Batch& batch, KvCache& cache, int64_t layer,
+               float* y);
+
+ private:
+  // Neighbouring rows that are all computed in the absorbed form.
+  struct Run {
+    int64_t first_row, rows;
+    int64_t first_slot;  // index of the first among all absorbed rows
+  };
+  // What one thread needs while it works on a head.
+  struct Scratch {
+    Buffer latents, prepared, keys, values, state, row;
+  };
+
+  void project(const Attention& w, Input& x, const Batch& batch, KvCache& cache, int64_t layer);
+  void finish_row(const Attention& w, const Batch& batch, KvCache& cache, int64_t layer,
+                  int64_t row);
+  void rotate_queries(const Batch& batch, int64_t row);
+
+  // mla_expanded.cc
+  void attend_expanded(const Attention& w, const Batch& batch, const KvCache& cache, int64_t layer);
+  void attend_head(const Attention& w, const Batch& batch, const KvCache& cache, int64_t layer,
+                   int64_t segment, int64_t head, Scratch& scratch);
+  void expand_page(const Attention& w, const kernels::Rows& entries, int64_t head,
+                   Scratch& scratch);
+
+  // mla_absorbed.cc
+  void attend_absorbed(const Attention& w, const Batch& batch, const KvCache& cache, int64_t layer);
+  void find_absorbed(const Batch& batch);
+  void absorb_queries(const Attention& w, const Run& run, int64_t head, Scratch& scratch);
+  void attend_latents(const Batch& batch, const KvCache& cache, int64_t layer, int64_t slot,
+                      int64_t first_head, int64_t heads, Scratch& scratch);
+  void expand_outputs(const Attention& w, const Run& run, int64_t head, Scratch& scratch);
+
+  const Context& context_;
+  const ModelConfig& config_;
+  const int64_t key_dim_;    // nope + rope
+  const int64_t entry_dim_;  // kv_lora + rope
+  Buffer q_a_buffer_, q_buffer_, kv_a_buffer_, out_buffer_, absorbed_buffer_, latent_out_buffer_;
+  float* q_a_ = nullptr;         // [rows, q_lora]
+  float* q_ = nullptr;           // [rows, heads, nope + rope]
+  float* kv_a_ = nullptr;        // [rows, kv_lora + rope]
+  float* out_ = nullptr;         // [rows, heads, v]
+  float* absorbed_ = nullptr;    // [absorbed rows, heads, kv_lora + rope]
+  float* latent_out_ = nullptr;  // [absorbed rows, heads, kv_lora]
+  Input q_a_input_, out_input_;
+  std::vector<int64_t> expanded_;       // segments
+  std::vector<Run> runs_;               // absorbed rows
+  std::vector<int64_t> absorbed_rows_;  // by slot
+  std::vector<Scratch> scratch_;        // by thread
+};
+
+}  // namespace hadal::model

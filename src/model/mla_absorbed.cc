@@ -1,0 +1,132 @@
+// MLA, absorbed form: q~_i = W_UK,i^T q_nope,i makes all heads attend to the same cached entries as
+// one wide key (multi-query attention), and o_i = W_UV,i (sum_j p_j c_j). Three passes: queries by
+// head, attention by row and group of heads, outputs by head; so that each weight is read once for
+// all rows.
+#include <algorithm>
+#include <cstring>
+
+#include "model/attention.h"
+#include "model/mla.h"
+
+namespace hadal::model {
+namespace {
+
+// Heads that one task brings over the cache: they share each entry that it reads.
+constexpr int64_t heads_per_task = 8;
+
+}  // namespace
+
+void Mla::find_absorbed(const Batch& batch) {
+  runs_.clear();
+  absorbed_rows_.clear();
+  for (size_t s = 0; s < batch.segments.size(); ++s) {
+    if (batch.segments[s].form != AttentionForm::absorbed) continue;
+    const int64_t first = batch.first_row[s];
+    const int64_t rows = batch.first_row[s + 1] - first;
+    if (rows == 0) continue;
+    if (!runs_.empty() && runs_.back().first_row + runs_.back().rows == first)
+      runs_.back().rows += rows;
+    else
+      runs_.push_back({first, rows, static_cast<int64_t>(absorbed_rows_.size())});
+    for (int64_t r = 0; r < rows; ++r) absorbed_rows_.push_back(first + r);
+  }
+}
+
+void Mla::attend_absorbed(const Attention& w, const Batch& batch, const KvCache& cache,
+                          int64_t layer) {
+  find_absorbed(batch);
+  if (runs_.empty()) return;
+  const int64_t heads = config_.heads;
+  const auto slots = static_cast<int64_t>(absorbed_rows_.size());
+  absorbed_ = absorbed_buffer_.get(slots * heads * entry_dim_);
+  latent_out_ = latent_out_buffer_.get(slots * heads * config_.kv_lora_rank);
+  const int64_t head_tasks = static_cast<int64_t>(runs_.size()) * heads;
+  context_.pool.parallel_for(head_tasks, 1, [&](int64_t begin, int64_t end, int thread) {
+    for (int64_t task = begin; task < end; ++task)
+      absorb_queries(w, runs_[static_cast<size_t>(task / heads)], task % heads,
+                     scratch_[static_cast<size_t>(thread)]);
+  });
+  const int64_t groups = (heads + heads_per_task - 1) / heads_per_task;
+  context_.pool.parallel_for(slots * groups, 1, [&](int64_t begin, int64_t end, int thread) {
+    for (int64_t task = begin; task < end; ++task) {
+      const int64_t head = task % groups * heads_per_task;
+      attend_latents(batch, cache, layer, task / groups, head,
+                     std::min(heads_per_task, heads - head), scratch_[static_cast<size_t>(thread)]);
+    }
+  });
+  context_.pool.parallel_for(head_tasks, 1, [&](int64_t begin, int64_t end, int thread) {
+    for (int64_t task = begin; task < end; ++task)
+      expand_outputs(w, runs_[static_cast<size_t>(task / heads)], task % heads,
+                     scratch_[static_cast<size_t>(thread)]);
+  });
+}
+
+// q~ = W_UK^T q_nope, followed by the rotated part as it is.
+void Mla::absorb_queries(const Attention& w, const Run& rows, int64_t head, Scratch& scratch) {
+  const int64_t lora = config_.kv_lora_rank;
+  const int64_t nope = config_.qk_nope_dim;
+  const int64_t q_stride = config_.heads * key_dim_;
+  const int64_t y_stride = config_.heads * entry_dim_;
+  const float* q = q_ + rows.first_row * q_stride + head * key_dim_;
+  float* y = absorbed_ + rows.first_slot * y_stride + head * entry_dim_;
+  if (w.kv_b.data != nullptr) {
+    const Prepared x =
+        prepare(context_, kernels::Activation::f32, q, q_stride, rows.rows, nope, scratch.prepared);
+    const int64_t first = head * (nope + config_.v_dim);
+    context_.kernels.matmul_transposed(&w.kv_b, first, first + nope,
+                                       static_cast<const float*>(x.data),
+                                       x.stride / static_cast<int64_t>(sizeof(float)), rows.rows, y,
+                                       y_stride, scratch.row.get(lora));
+  } else {
+    const auto activation = activation_for(context_.precision, w.k_b.type);
+    const Prepared x =
+        prepare(context_, activation, q, q_stride, rows.rows, nope, scratch.prepared);
+    context_.kernels.matmul({&w.k_b, head * lora, (head + 1) * lora, activation, x.data, x.stride,
+                             rows.rows, y, y_stride});
+  }
+  for (int64_t r = 0; r < rows.rows; ++r)
+    std::memcpy(y + r * y_stride + lora, q + r * q_stride + nope,
+                static_cast<size_t>(config_.qk_rope_dim) * sizeof(float));
+}
+
+void Mla::attend_latents(const Batch& batch, const KvCache& cache, int64_t layer, int64_t slot,
+                         int64_t first_head, int64_t heads, Scratch& scratch) {
+  const int64_t lora = config_.kv_lora_rank;
+  const auto row = static_cast<size_t>(absorbed_rows_[static_cast<size_t>(slot)]);
+  const Segment& segment = batch.segments[static_cast<size_t>(batch.segment_of[row])];
+  const int64_t position = batch.positions[row];
+  const Queries queries{.q = absorbed_ + (slot * config_.heads + first_head) * entry_dim_,
+                        .q_stride = entry_dim_,
+                        .width = entry_dim_,
+                        .count = heads,
+                        .per_position = heads,
+                        .first_position = position,
+                        .scale = static_cast<float>(config_.attention_scale),
+                        .o = latent_out_ + (slot * config_.heads + first_head) * lora,
+                        .o_stride = lora,
+                        .o_width = lora,
+                        .state = scratch.state.get(2 * heads)};
+  for (int64_t first = 0; first <= position; first += KvCache::page_tokens) {
+    const int64_t n = std::min(KvCache::page_tokens, position + 1 - first);
+    const auto entries = page_rows(cache, layer, segment, first / KvCache::page_tokens, 0, n);
+    attend_page(context_.kernels, queries, entries, entries, first);
+  }
+  attend_finish(queries);
+}
+
+// o_i = W_UV,i u_i
+void Mla::expand_outputs(const Attention& w, const Run& rows, int64_t head, Scratch& scratch) {
+  const int64_t lora = config_.kv_lora_rank;
+  const int64_t v = config_.v_dim;
+  const bool joint = w.kv_b.data != nullptr;
+  const Matrix& matrix = joint ? w.kv_b : w.v_b;
+  const int64_t first = joint ? head * (config_.qk_nope_dim + v) + config_.qk_nope_dim : head * v;
+  const auto activation = activation_for(context_.precision, matrix.type);
+  const Prepared u =
+      prepare(context_, activation, latent_out_ + (rows.first_slot * config_.heads + head) * lora,
+              config_.heads * lora, rows.rows, lora, scratch.prepared);
+  context_.kernels.matmul({&matrix, first, first + v, activation, u.data, u.stride, rows.rows,
+                           out_ + (rows.first_row * config_.heads + head) * v, config_.heads * v});
+}
+
+}  // namespace hadal::model
