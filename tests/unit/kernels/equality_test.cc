@@ -1,0 +1,257 @@
+// Every entry of every table of this machine equals the reference bit for bit.
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "kernels/tables.h"
+#include "unit/kernels/random_matrix.h"
+
+namespace hadal::kernels {
+namespace {
+
+class Equality : public testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override {
+    table_ = table_by_name(GetParam());
+    if (table_ == nullptr) GTEST_SKIP() << GetParam() << " is not for this machine or build";
+  }
+
+  const Table& fast() const { return *table_; }
+  static const Table& ref() { return ref_table(); }
+
+  std::mt19937 random_{11};
+
+ private:
+  const Table* table_ = nullptr;
+};
+
+// Index of the first difference in bits, or -1.
+int64_t difference(const std::vector<float>& a, const std::vector<float>& b) {
+  for (size_t i = 0; i < a.size(); ++i) {
+    if (float_bits(a[i]) != float_bits(b[i])) return static_cast<int64_t>(i);
+  }
+  return -1;
+}
+
+struct Shape {
+  int64_t rows, cols, n;
+};
+
+void check_matmul(const Table& fast, quant::Type type, Activation form, Shape s,
+                  std::mt19937& random) {
+  const RandomMatrix w(type, s.rows, s.cols, random);
+  std::vector<float> x = random_floats(s.n * s.cols, random);
+  for (int64_t i = 0; i < std::min<int64_t>(32, s.cols); ++i) x[static_cast<size_t>(i)] = 0.0f;
+  const Activations a(ref_table(), form, x, s.n, s.cols);
+  const int64_t begin = s.rows > 3 ? 1 : 0, stride = s.rows + 3;
+  std::vector<float> expected(static_cast<size_t>(s.n * stride), 7.0f), y = expected;
+  Matmul m = {&w.matrix, begin, s.rows, form, a.data, a.stride, s.n, expected.data(), stride};
+  ref_table().matmul(m);
+  m.y = y.data();
+  fast.matmul(m);
+  const int64_t i = difference(expected, y);
+  ASSERT_EQ(i, -1) << quant::type_info(type).name << " form " << static_cast<int>(form) << " ["
+                   << s.rows << ", " << s.cols << "] n " << s.n << ": token " << i / stride
+                   << " row " << i % stride << ": " << expected[static_cast<size_t>(i)] << " and "
+                   << y[static_cast<size_t>(i)];
+}
+
+TEST_P(Equality, MatmulOfIntegerFormats) {
+  for (const quant::Type type : all_types) {
+    const Activation form = native_activation(type);
+    if (form == Activation::f32) continue;
+    const int64_t block = quant::type_info(type).block_weights;
+    for (const int64_t n : {1, 2, 3, 4, 5, 8, 17, 64}) {
+      const auto rows = static_cast<int64_t>(1 + random_() % 27);
+      const auto cols = static_cast<int64_t>(1 + random_() % 5) * block;
+      check_matmul(fast(), type, form, {rows, cols, n}, random_);
+      if (HasFatalFailure()) return;
+    }
+    check_matmul(fast(), type, form, {20, block == 32 ? 2848 : 2560, 6}, random_);
+    if (HasFatalFailure()) return;
+  }
+}
+
+TEST_P(Equality, MatmulOfFloats) {
+  for (const quant::Type type : all_types) {
+    const int64_t block = quant::type_info(type).block_weights;
+    for (const int64_t n : {1, 2, 3, 5, 8, 17, 64}) {
+      const auto rows = static_cast<int64_t>(1 + random_() % 19);
+      const auto cols = block == 1 ? static_cast<int64_t>(1 + random_() % 401)
+                                   : static_cast<int64_t>(1 + random_() % 2) * block;
+      check_matmul(fast(), type, Activation::f32, {rows, cols, n}, random_);
+      if (HasFatalFailure()) return;
+    }
+    for (const int64_t cols : {20, 72, 401, 1408, 4999}) {
+      if (cols % block != 0) continue;
+      check_matmul(fast(), type, Activation::f32, {11, cols, 3}, random_);
+      if (HasFatalFailure()) return;
+    }
+  }
+}
+
+// FP8 tiles: row ranges and columns that cross the 128 x 128 tiles.
+TEST_P(Equality, MatmulOfManyTiles) {
+  check_matmul(fast(), quant::Type::FP8_E4M3, Activation::f32, {270, 300, 3}, random_);
+  check_matmul(fast(), quant::Type::FP8_E4M3, Activation::f32, {135, 129, 1}, random_);
+}
+
+// The extreme codes: sums of products reach the ends of the 16-bit range.
+TEST_P(Equality, MatmulOfExtremes) {
+  for (const quant::Type type : all_types) {
+    const Activation form = native_activation(type);
+    if (form == Activation::f32) continue;
+    for (const int fill : {0x00, 0xff, 0x80, 0x7f, 0x88}) {
+      constexpr int64_t rows = 9, cols = 512;
+      RandomMatrix w(type, rows, cols, random_);
+      const quant::TypeInfo& info = quant::type_info(type);
+      std::vector<uint8_t> bytes(w.bytes.size(), static_cast<uint8_t>(fill));
+      const uint16_t one = 0x3c00;
+      for (size_t i = 1; i < bytes.size(); i += static_cast<size_t>(info.block_bytes)) {
+        for (const size_t field : half_fields(type)) std::memcpy(&bytes[i + field], &one, 2);
+        if (type == quant::Type::MXFP4) bytes[i] = 128;
+      }
+      std::copy(bytes.begin(), bytes.end(), w.bytes.begin());
+      for (const int64_t n : {1, 6}) {
+        for (const float sign : {1.0f, -1.0f}) {
+          const std::vector<float> x(static_cast<size_t>(n * cols), sign);
+          const Activations a(ref(), form, x, n, cols);
+          std::vector<float> expected(static_cast<size_t>(n * rows)), y = expected;
+          Matmul m = {&w.matrix, 0, rows, form, a.data, a.stride, n, expected.data(), rows};
+          ref().matmul(m);
+          m.y = y.data();
+          fast().matmul(m);
+          ASSERT_EQ(difference(expected, y), -1) << info.name << " filled with " << fill;
+        }
+      }
+    }
+  }
+}
+
+TEST_P(Equality, DecodeRow) {
+  for (const quant::Type type : all_types) {
+    const int64_t cols = quant::type_info(type).block_weights == 1 ? 333 : 768;
+    const RandomMatrix w(type, 3, cols, random_);
+    std::vector<float> expected(static_cast<size_t>(cols)), y = expected;
+    for (int64_t r = 0; r < 3; ++r) {
+      ref().decode_row(&w.matrix, r, expected.data());
+      fast().decode_row(&w.matrix, r, y.data());
+      ASSERT_EQ(difference(expected, y), -1) << quant::type_info(type).name;
+    }
+  }
+}
+
+TEST_P(Equality, MatmulTransposed) {
+  for (const quant::Type type : all_types) {
+    for (const int64_t n : {1, 2, 5, 17}) {
+      const int64_t cols = quant::type_info(type).block_weights == 1 ? 77 : 512;
+      constexpr int64_t rows = 37;
+      const RandomMatrix w(type, rows, cols, random_);
+      const std::vector<float> x = random_floats(n * 40, random_);
+      const auto size = static_cast<size_t>(n * (cols + 1));
+      std::vector<float> expected(size, 5.0f), y = expected, scratch(static_cast<size_t>(cols));
+      ref().matmul_transposed(&w.matrix, 3, 36, x.data(), 40, n, expected.data(), cols + 1,
+                              scratch.data());
+      fast().matmul_transposed(&w.matrix, 3, 36, x.data(), 40, n, y.data(), cols + 1,
+                               scratch.data());
+      ASSERT_EQ(difference(expected, y), -1) << quant::type_info(type).name;
+    }
+  }
+}
+
+TEST_P(Equality, Quantize) {
+  for (const Activation form : {Activation::q8_32, Activation::q8_256}) {
+    for (const float scale : {1.0f, 1e-3f, 1e20f, 1e-31f, 1e-38f}) {
+      const std::vector<float> x = random_floats(1280, random_, scale);
+      const Activations expected(ref(), form, x, 1, 1280), y(fast(), form, x, 1, 1280);
+      ASSERT_EQ(std::memcmp(expected.data, y.data, static_cast<size_t>(y.stride)), 0);
+    }
+    std::vector<float> halves(1280);  // ties of rounding
+    for (size_t i = 0; i < halves.size(); ++i) {
+      halves[i] = i % 16 == 0 ? 127.0f : static_cast<float>(i % 251) * 0.5f - 62.5f;
+    }
+    const Activations expected(ref(), form, halves, 1, 1280), y(fast(), form, halves, 1, 1280);
+    ASSERT_EQ(std::memcmp(expected.data, y.data, static_cast<size_t>(y.stride)), 0);
+  }
+}
+
+TEST_P(Equality, Attention) {
+  for (const quant::Type type : {quant::Type::F32, quant::Type::BF16}) {
+    for (const int64_t width : {16, 24, 64, 72, 192, 576}) {
+      for (const int64_t queries : {1, 2, 3, 5, 16}) {
+        const auto count = static_cast<int64_t>(1 + random_() % 66);
+        const int64_t stride = width + 8;
+        const std::vector<float> q = random_floats(queries * (width + 3), random_);
+        const RandomMatrix keys(type, count, stride, random_);
+        const Rows rows = {type, keys.matrix.data, count, stride};
+        const auto size = static_cast<size_t>(queries * (count + 2));
+        std::vector<float> expected(size, 3.0f), s = expected;
+        ref().attention_scores(q.data(), width + 3, queries, &rows, width, 0.3f, expected.data(),
+                               count + 2);
+        fast().attention_scores(q.data(), width + 3, queries, &rows, width, 0.3f, s.data(),
+                                count + 2);
+        ASSERT_EQ(difference(expected, s), -1) << "scores " << width << " x " << queries;
+
+        const std::vector<float> y0 = random_floats(queries * (width + 5), random_);
+        std::vector<float> y1 = y0, y2 = y0;
+        ref().attention_values(s.data(), count + 2, queries, &rows, width, y1.data(), width + 5);
+        fast().attention_values(s.data(), count + 2, queries, &rows, width, y2.data(), width + 5);
+        ASSERT_EQ(difference(y1, y2), -1) << "values " << width << " x " << queries;
+      }
+    }
+  }
+}
+
+TEST_P(Equality, Softmax) {
+  for (const int64_t n : {1, 2, 7, 8, 15, 16, 17, 31, 33, 64, 401, 1000}) {
+    for (const float scale : {1.0f, 20.0f, 200.0f}) {
+      std::vector<float> expected = random_floats(n, random_, scale), y = expected;
+      const float a = ref().softmax(expected.data(), n), b = fast().softmax(y.data(), n);
+      ASSERT_EQ(float_bits(a), float_bits(b)) << n;
+      ASSERT_EQ(difference(expected, y), -1) << n;
+    }
+  }
+  std::vector<float> expected = {-INFINITY, 1.0f, -INFINITY, 0.5f, -90.0f}, y = expected;
+  ASSERT_EQ(ref().softmax(expected.data(), 5), fast().softmax(y.data(), 5));
+  ASSERT_EQ(difference(expected, y), -1);
+}
+
+TEST_P(Equality, Elementwise) {
+  for (const int64_t n : {2, 6, 8, 10, 16, 20, 34, 64, 72, 402, 1408}) {
+    const std::vector<float> x = random_floats(n, random_, 30.0f), w = random_floats(n, random_);
+    std::vector<float> expected(static_cast<size_t>(n)), y = expected;
+    ref().rms_norm(x.data(), w.data(), 1e-6f, n, expected.data());
+    fast().rms_norm(x.data(), w.data(), 1e-6f, n, y.data());
+    ASSERT_EQ(difference(expected, y), -1) << "rms_norm " << n;
+    ref().silu_mul(x.data(), w.data(), n, expected.data());
+    y = x;
+    fast().silu_mul(y.data(), w.data(), n, y.data());  // in place
+    ASSERT_EQ(difference(expected, y), -1) << "silu_mul " << n;
+    ref().add_scaled(0.7f, x.data(), n, expected.data());
+    fast().add_scaled(0.7f, x.data(), n, y.data());
+    ASSERT_EQ(difference(expected, y), -1) << "add_scaled " << n;
+    ref().rope_interleaved(expected.data(), w.data(), n);
+    fast().rope_interleaved(y.data(), w.data(), n);
+    ASSERT_EQ(difference(expected, y), -1) << "rope_interleaved " << n;
+    ref().rope_halves(expected.data(), w.data(), n);
+    fast().rope_halves(y.data(), w.data(), n);
+    ASSERT_EQ(difference(expected, y), -1) << "rope_halves " << n;
+
+    std::vector<uint16_t> h1(static_cast<size_t>(n)), h2 = h1;
+    y[0] = expected[0] = NAN;
+    ref().float_to_bf16(y.data(), n, h1.data());
+    fast().float_to_bf16(y.data(), n, h2.data());
+    ASSERT_EQ(h1, h2);
+    ref().round_bf16(expected.data(), n);
+    fast().round_bf16(y.data(), n);
+    ASSERT_EQ(difference(expected, y), -1) << "round_bf16 " << n;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Tables, Equality, testing::Values("avx2"),
+                         [](const auto& info) { return std::string(info.param); });
+
+}  // namespace
+}  // namespace hadal::kernels
