@@ -19,8 +19,8 @@ constexpr float exp_c3 = 1.6666665459e-1f;
 constexpr float exp_c2 = 5.0000001201e-1f;
 // Adding it rounds to an integer, which then lies in the low bits.
 constexpr float exp_magic = 0x1.8p23f;
-constexpr float exp_low = -87.33654f;   // below: the result would be subnormal, and is +0
-constexpr float exp_high = 88.722839f;  // above: infinity
+constexpr float exp_low = -87.33654f;  // below: the result would be subnormal, and is +0
+constexpr float exp_high = 88.7228f;   // above: infinity
 
 static inline float exp_f32(float x) {
   if (x < exp_low) return 0.0f;

@@ -251,7 +251,7 @@ TEST_P(Equality, Elementwise) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Tables, Equality, testing::Values("avx2"),
-                         [](const auto& info) { return std::string(info.param); });
+                         [](const auto& p) { return std::string(p.param); });
 
 }  // namespace
 }  // namespace hadal::kernels
