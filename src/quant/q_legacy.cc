@@ -35,11 +35,9 @@ float inverse(float d) {
   return std::isfinite(id) ? id : 0.0f;
 }
 
-// Level of x on a grid of step 1 / id, `offset` being 0.5 plus the level of zero. In double: ggml's
-// result depends on whether its compiler fused the product, double is right in both cases.
-int level(float x, float id, double offset, int last) {
-  const double v = static_cast<double>(x) * static_cast<double>(id) + offset;
-  return std::clamp(static_cast<int>(v), 0, last);
+// Level of x on a grid of step 1 / id, `offset` being 0.5 plus the level of zero.
+int level(float x, float id, float offset, int last) {
+  return std::clamp(static_cast<int>(x * id + offset), 0, last);
 }
 
 uint32_t load_bits(const uint8_t qh[4]) {
@@ -65,7 +63,8 @@ void encode_symmetric(const float* x, void* out, int64_t n, int half) {
     const float d = range_of(x).extreme / static_cast<float>(-half);
     const float id = inverse(d);
     int levels[width];
-    for (int j = 0; j < width; ++j) levels[j] = level(x[j], id, half + 0.5, 2 * half - 1);
+    for (int j = 0; j < width; ++j)
+      levels[j] = level(x[j], id, static_cast<float>(half) + 0.5f, 2 * half - 1);
     Block block;
     block.d = scale_to_f16(d);
     if constexpr (sizeof(Block) == sizeof(BlockQ5_0)) {
@@ -84,7 +83,7 @@ void encode_affine(const float* x, void* out, int64_t n, int last) {
     const float d = (range.max - range.min) / static_cast<float>(last);
     const float id = inverse(d);
     int levels[width];
-    for (int j = 0; j < width; ++j) levels[j] = level(x[j] - range.min, id, 0.5, last);
+    for (int j = 0; j < width; ++j) levels[j] = level(x[j] - range.min, id, 0.5f, last);
     Block block;
     block.d = scale_to_f16(d);
     block.m = scale_to_f16(range.min);
