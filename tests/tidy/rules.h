@@ -20,8 +20,8 @@ using Violations = std::vector<Violation>;
 // (src/*/CMakeLists.txt) do too; every folder of src/ is in src/CMakeLists.txt and the reverse.
 void check_layers(const std::vector<Source>& sources, Violations& out);
 
-// Files of an instruction set include the kernel table, intrinsics and plain C headers alone, and
-// so do all project headers that they reach.
+// Files of an instruction set include headers of kernels/ itself, intrinsics and plain C headers
+// alone; and so do all project headers that they reach.
 void check_instruction_sets(const std::vector<Source>& sources, Violations& out);
 
 // Files of at most 600 lines, lines of at most 100 columns, functions of at most 70 lines outside
