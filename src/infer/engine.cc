@@ -1,0 +1,487 @@
+#include "infer/engine.h"
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <fstream>
+#include <mutex>
+#include <random>
+#include <string>
+#include <unordered_set>
+#include <utility>
+
+#include "base/error.h"
+#include "infer/kv_pages.h"
+#include "infer/scheduler.h"
+#include "infer/sequence.h"
+
+namespace hadal::infer {
+namespace {
+
+constexpr int64_t page_tokens = KvPages::page_tokens;
+constexpr size_t stops_max = 64;
+constexpr size_t stop_bytes_max = 4096;
+
+int64_t pages_for(int64_t positions) {
+  return (positions + page_tokens - 1) / page_tokens;
+}
+
+// Memory that programs may still take, as Linux estimates it; 1 GiB if it does not say.
+int64_t free_memory_bytes() {
+  std::ifstream in("/proc/meminfo");
+  for (std::string key; in >> key; in.ignore(1000, '\n'))
+    if (int64_t kib = 0; key == "MemAvailable:" && in >> kib) return kib * 1024;
+  return int64_t{1} << 30;
+}
+
+struct Sizes {
+  int64_t context;
+  int64_t pages;
+};
+
+Sizes choose_sizes(const model::ModelConfig& config, const EngineOptions& options) {
+  const int64_t trained = config.context_length;
+  if (options.context_tokens > trained)
+    fail(ErrorKind::limit, "a context of {} tokens is wanted, but the model was trained for {}",
+         options.context_tokens, trained);
+  const int64_t context = options.context_tokens > 0 ? options.context_tokens : trained;
+  int64_t pages = pages_for(options.cache_tokens);
+  if (options.cache_tokens <= 0) {
+    const int64_t element = options.cache_type == quant::Type::F32 ? 4 : 2;
+    const int64_t page_bytes =
+        (config.layers + config.mtp_layers) * page_tokens * config.cache_width() * element;
+    pages = std::clamp<int64_t>(free_memory_bytes() / 4 / page_bytes, 1, 4 * pages_for(context));
+  }
+  return {std::min(context, pages * page_tokens), pages};
+}
+
+uint64_t random_seed() {
+  std::random_device device;
+  return static_cast<uint64_t>(device()) << 32 | device();
+}
+
+}  // namespace
+
+struct Engine::Impl {
+  Impl(const LoadedModel& loaded, ThreadPool& thread_pool, const EngineOptions& wanted,
+       const Sizes& sizes)
+      : model(loaded),
+        pool(thread_pool),
+        options(wanted),
+        context(sizes.context),
+        forms_differ(loaded.model->config.is_mla()),
+        cache(loaded.model->config, wanted.cache_type, sizes.pages),
+        pages(sizes.pages),
+        runner(*loaded.model, wanted.precision, thread_pool, wanted.step_tokens) {
+    for (int i = 0; i < pool.threads(); ++i) samplers.emplace_back(loaded.model->config.vocab_size);
+  }
+
+  void check(const Request& request) const;
+  void take_inbox();
+  void reuse_prefix(Sequence& sequence);
+  SequenceView view_of(Sequence& sequence, std::unordered_set<uint64_t>& computing);
+  void apply(const Plan& plan);
+  void compute(const Plan& plan);
+  void share_pages(Sequence& sequence);
+  void sample(std::span<const float> logits);
+  void give_back_pages(Sequence& sequence);
+  Sequence& find(uint64_t id);
+
+  // Tokens whose pages may be shared: those computed in the form in which a prompt would be.
+  int64_t reusable(const Sequence& sequence) const {
+    if (!options.reuse_prefixes) return 0;
+    return forms_differ ? sequence.prompt_size() : sequence.known();
+  }
+  // Pages that a sequence may take from others: its last token is always computed, for its logits.
+  int64_t takeable_pages(const Sequence& sequence) const {
+    return std::min(reusable(sequence), sequence.known() - 1) / page_tokens;
+  }
+  uint64_t key(Sequence& sequence, int64_t page) const;
+  std::span<const int32_t> page_of(const Sequence& sequence, int64_t page) const {
+    return std::span(sequence.tokens())
+        .subspan(static_cast<size_t>(page * page_tokens), static_cast<size_t>(page_tokens));
+  }
+
+  const LoadedModel& model;
+  ThreadPool& pool;
+  const EngineOptions options;
+  const int64_t context;
+  const bool forms_differ;
+  model::KvCache cache;
+  KvPages pages;
+  model::Runner runner;
+  std::vector<Sampler> samplers;  // by thread
+
+  std::vector<std::unique_ptr<Sequence>> sequences;  // in order of arrival
+  std::vector<Event> events;
+  // Of one step: sequences with a row of logits, in order of rows, and what was sampled.
+  std::vector<Sequence*> rows;
+  std::vector<Sampled> sampled;
+  std::vector<std::vector<TokenLogprob>> tops;
+
+  // ---- shared with other threads, under the mutex
+  std::mutex mutex;
+  std::condition_variable arrived;
+  std::vector<std::unique_ptr<Sequence>> inbox;
+  std::vector<uint64_t> cancels;
+  bool woken = false;
+  uint64_t last_id = 0;
+  std::atomic<int64_t> live = 0;  // sequences in inbox and queue
+};
+
+void Engine::Impl::check(const Request& request) const {
+  const auto prompt = static_cast<int64_t>(request.prompt.size());
+  const int64_t vocab = model.model->config.vocab_size;
+  if (prompt == 0) fail(ErrorKind::usage, "the prompt is empty: at least one token is needed");
+  if (prompt >= context)
+    fail(ErrorKind::limit,
+         "the prompt has {} tokens, but the context holds {}, the answer included: shorten it{}",
+         prompt, context,
+         context < model.model->config.context_length ? ", or ask for a larger context" : "");
+  if (request.max_tokens == 0) fail(ErrorKind::usage, "max_tokens is 0: nothing is to be done");
+  for (const int32_t id : request.prompt)
+    if (id < 0 || id >= vocab)
+      fail(ErrorKind::usage, "the prompt has token {}, but ids are below {}", id, vocab);
+  for (const int32_t id : request.thinking.close)
+    if (id < 0 || id >= vocab)
+      fail(ErrorKind::usage, "token {} is to close a thought, but ids are below {}", id, vocab);
+  if (!request.stop.empty() && !model.tokenizer)
+    fail(ErrorKind::usage, "stop strings need a tokenizer, which this model lacks");
+  if (request.stop.size() > stops_max)
+    fail(ErrorKind::usage, "{} stop strings, but at most {} are allowed", request.stop.size(),
+         stops_max);
+  for (const std::string& stop : request.stop)
+    if (stop.empty() || stop.size() > stop_bytes_max)
+      fail(ErrorKind::usage, "a stop string of {} bytes, but 1 to {} are allowed", stop.size(),
+           stop_bytes_max);
+  validate(request.sampling, vocab);
+}
+
+void Engine::Impl::take_inbox() {
+  std::vector<uint64_t> cancelled;
+  {
+    const std::lock_guard lock(mutex);
+    for (auto& sequence : inbox) sequences.push_back(std::move(sequence));
+    inbox.clear();
+    cancelled.swap(cancels);
+    woken = false;
+  }
+  for (const uint64_t id : cancelled)
+    for (auto& sequence : sequences)
+      if (sequence->id() == id && !sequence->finished())
+        sequence->finish(FinishReason::cancelled, "", events);
+}
+
+uint64_t Engine::Impl::key(Sequence& sequence, int64_t page) const {
+  std::vector<uint64_t>& keys = sequence.keys;
+  for (auto i = static_cast<int64_t>(keys.size()); i <= page; ++i)
+    keys.push_back(
+        KvPages::page_key(sequence.request().owner, i > 0 ? keys.back() : 0, page_of(sequence, i)));
+  return keys[static_cast<size_t>(page)];
+}
+
+// Takes the pages that follow the computed ones from the prefix tree, as far as it has them.
+void Engine::Impl::reuse_prefix(Sequence& sequence) {
+  if (sequence.computed % page_tokens != 0) return;
+  const int64_t most = takeable_pages(sequence);
+  for (int64_t i = sequence.computed / page_tokens; i < most; ++i) {
+    const int32_t parent = i > 0 ? sequence.pages.back() : KvPages::none;
+    const int32_t page =
+        pages.find(key(sequence, i), sequence.request().owner, parent, page_of(sequence, i));
+    if (page == KvPages::none) return;
+    pages.acquire(page);
+    sequence.pages.push_back(page);
+    sequence.computed += page_tokens;
+    sequence.shared_pages = i + 1;
+    sequence.count_cached(page_tokens);
+  }
+}
+
+SequenceView Engine::Impl::view_of(Sequence& sequence, std::unordered_set<uint64_t>& computing) {
+  SequenceView view;
+  view.id = sequence.id();
+  view.running = sequence.running;
+  view.known = sequence.known();
+  view.computed = sequence.computed;
+  const int64_t most = takeable_pages(sequence);
+  if (sequence.running) {
+    view.pages_held = static_cast<int64_t>(sequence.pages.size());
+    for (const int32_t page : sequence.pages) view.pages_others += pages.references(page) > 1;
+  } else {
+    int32_t page = KvPages::none;
+    for (int64_t i = 0; i < most; ++i) {
+      page = pages.find(key(sequence, i), sequence.request().owner, page, page_of(sequence, i));
+      if (page == KvPages::none) break;
+      ++view.pages_held;
+      view.pages_others += pages.references(page) > 0;
+    }
+    view.computed = view.pages_held * page_tokens;
+  }
+  const bool in_prompt = view.computed < sequence.prompt_size();
+  view.chunk_end = forms_differ && in_prompt ? sequence.prompt_size() : view.known;
+  // Two that need the same page next: the older computes it, the younger takes it in a later step.
+  const int64_t next = view.computed / page_tokens;
+  if ((next + 1) * page_tokens <= std::min(reusable(sequence), view.known)) {
+    const bool first = computing.insert(key(sequence, next)).second;
+    view.held = !first && next < most && view.computed % page_tokens == 0;
+  }
+  return view;
+}
+
+Sequence& Engine::Impl::find(uint64_t id) {
+  const auto found =
+      std::lower_bound(sequences.begin(), sequences.end(), id,
+                       [](const auto& sequence, uint64_t value) { return sequence->id() < value; });
+  HADAL_CHECK(found != sequences.end() && (*found)->id() == id, "sequence {} is unknown", id);
+  return **found;
+}
+
+void Engine::Impl::give_back_pages(Sequence& sequence) {
+  // From the end, so that of a prefix the beginning, which more sequences share, stays longest.
+  for (size_t i = sequence.pages.size(); i-- > 0;) pages.release(sequence.pages[i]);
+  sequence.pages.clear();
+  sequence.computed = 0;
+  sequence.shared_pages = 0;
+  sequence.running = false;
+}
+
+void Engine::Impl::apply(const Plan& plan) {
+  for (const uint64_t id : plan.preempt) {
+    Sequence& sequence = find(id);
+    give_back_pages(sequence);
+    sequence.preempted();
+  }
+  for (const uint64_t id : plan.admit) {
+    Sequence& sequence = find(id);
+    sequence.running = true;
+    if (sequence.stats().preemptions == 0) sequence.started();
+    reuse_prefix(sequence);
+  }
+  for (const Plan::Chunk& chunk : plan.chunks) {
+    Sequence& sequence = find(chunk.id);
+    const auto wanted = static_cast<size_t>(pages_for(sequence.computed + chunk.tokens));
+    while (sequence.pages.size() < wanted) sequence.pages.push_back(pages.allocate());
+  }
+}
+
+void Engine::Impl::share_pages(Sequence& sequence) {
+  const int64_t full = std::min(reusable(sequence), sequence.computed) / page_tokens;
+  for (int64_t i = sequence.shared_pages; i < full; ++i) {
+    int32_t& page = sequence.pages[static_cast<size_t>(i)];
+    const int32_t parent = i > 0 ? sequence.pages[static_cast<size_t>(i - 1)] : KvPages::none;
+    page =
+        pages.share(key(sequence, i), sequence.request().owner, parent, page_of(sequence, i), page);
+    sequence.shared_pages = i + 1;
+  }
+}
+
+void Engine::Impl::compute(const Plan& plan) {
+  std::vector<model::Segment> segments;
+  rows.clear();
+  for (const Plan::Chunk& chunk : plan.chunks) {
+    Sequence& sequence = find(chunk.id);
+    model::Segment segment;
+    segment.start = sequence.computed;
+    segment.tokens =
+        std::span(sequence.tokens())
+            .subspan(static_cast<size_t>(sequence.computed), static_cast<size_t>(chunk.tokens));
+    segment.pages = sequence.pages;
+    // Prompts are computed expanded and answers absorbed, also when they are computed again: so a
+    // position has the same bits whatever happened to its sequence.
+    segment.form = sequence.computed < sequence.prompt_size() ? model::AttentionForm::expanded
+                                                              : model::AttentionForm::absorbed;
+    const bool last = sequence.computed + chunk.tokens == sequence.known();
+    segment.logits_from = chunk.tokens - (last ? 1 : 0);
+    if (last) rows.push_back(&sequence);
+    segments.push_back(segment);
+  }
+  const std::span<const float> logits = runner.forward(cache, segments);
+  for (const Plan::Chunk& chunk : plan.chunks) {
+    Sequence& sequence = find(chunk.id);
+    const bool was_prompt = sequence.computed < sequence.prompt_size();
+    sequence.computed += chunk.tokens;
+    share_pages(sequence);
+    if (was_prompt && sequence.stats().generated_tokens == 0) sequence.prompt_advanced(events);
+  }
+  sample(logits);
+}
+
+void Engine::Impl::sample(std::span<const float> logits) {
+  const auto vocab = static_cast<size_t>(model.model->config.vocab_size);
+  sampled.resize(rows.size());
+  tops.resize(rows.size());
+  pool.parallel_for(
+      static_cast<int64_t>(rows.size()), 1, [&](int64_t begin, int64_t end, int thread) {
+        Sampler& sampler = samplers[static_cast<size_t>(thread)];
+        for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
+          const Sequence& sequence = *rows[i];
+          const SamplingParams& params = sequence.request().sampling;
+          const std::span<const float> row = logits.subspan(i * vocab, vocab);
+          if (const std::optional<int32_t> token = sequence.forced())
+            sampled[i] = sampler.force(row, params, *token, tops[i]);
+          else
+            sampled[i] = sampler.sample(row, params, sequence.counts(), sequence.stats().seed,
+                                        sequence.request().stream,
+                                        static_cast<uint64_t>(sequence.known()), tops[i]);
+        }
+      });
+  for (size_t i = 0; i < rows.size(); ++i) {
+    switch (sampled[i].status) {
+      case Sampled::Status::ok:
+        rows[i]->accept(sampled[i], std::move(tops[i]), events);
+        break;
+      case Sampled::Status::not_finite:
+        rows[i]->finish(FinishReason::error,
+                        "the model's logits are not finite: its weights are broken, or overflow in "
+                        "this precision",
+                        events);
+        break;
+      case Sampled::Status::none_left:
+        rows[i]->finish(FinishReason::error, "every token is forbidden: logit_bias leaves none",
+                        events);
+        break;
+    }
+  }
+}
+
+Engine::Engine(const LoadedModel& model, ThreadPool& pool, const EngineOptions& options) {
+  if (options.step_tokens < 1 || options.sequences_max < 1 || options.context_tokens < 0)
+    fail(ErrorKind::usage,
+         "a step of {} tokens, {} sequences, a context of {}: all must be positive",
+         options.step_tokens, options.sequences_max, options.context_tokens);
+  impl_ = std::make_unique<Impl>(model, pool, options, choose_sizes(model.model->config, options));
+}
+
+Engine::~Engine() = default;
+
+uint64_t Engine::submit(Request request) {
+  impl_->check(request);
+  const int64_t left = impl_->context - static_cast<int64_t>(request.prompt.size());
+  const int64_t tokens_max = request.max_tokens < 0 ? left : std::min(left, request.max_tokens);
+  const uint64_t seed = request.sampling.seed ? *request.sampling.seed : random_seed();
+  if (impl_->live >= impl_->options.waiting_max + impl_->options.sequences_max)
+    fail(ErrorKind::limit, "{} requests wait already: try again later", impl_->options.waiting_max);
+  uint64_t id = 0;
+  {
+    const std::lock_guard lock(impl_->mutex);
+    id = ++impl_->last_id;
+    impl_->inbox.push_back(
+        std::make_unique<Sequence>(id, std::move(request), tokens_max, seed, impl_->model));
+    ++impl_->live;
+  }
+  impl_->arrived.notify_all();
+  return id;
+}
+
+void Engine::cancel(uint64_t id) {
+  {
+    const std::lock_guard lock(impl_->mutex);
+    impl_->cancels.push_back(id);
+  }
+  impl_->arrived.notify_all();
+}
+
+void Engine::wake() {
+  {
+    const std::lock_guard lock(impl_->mutex);
+    impl_->woken = true;
+  }
+  impl_->arrived.notify_all();
+}
+
+void Engine::wait() {
+  std::unique_lock lock(impl_->mutex);
+  impl_->arrived.wait(
+      lock, [&] { return !impl_->inbox.empty() || !impl_->cancels.empty() || impl_->woken; });
+  impl_->woken = false;
+}
+
+std::span<const Event> Engine::step() {
+  Impl& e = *impl_;
+  e.events.clear();
+  e.take_inbox();
+  const auto remove_finished = [&] {
+    for (auto& sequence : e.sequences)
+      if (sequence->finished()) e.give_back_pages(*sequence);
+    e.live -= static_cast<int64_t>(
+        std::erase_if(e.sequences, [](const auto& sequence) { return sequence->finished(); }));
+  };
+  remove_finished();
+  if (e.sequences.empty()) return e.events;
+  std::vector<SequenceView> views;
+  std::unordered_set<uint64_t> computing;
+  int64_t places = e.options.sequences_max;
+  for (auto& sequence : e.sequences) {
+    if (sequence->running) e.reuse_prefix(*sequence);
+    if (places-- == 0) break;  // those behind cannot be admitted in this step
+    views.push_back(e.view_of(*sequence, computing));
+  }
+  const SchedulerLimits limits{e.options.step_tokens, e.options.sequences_max, e.pages.available(),
+                               page_tokens};
+  const Plan plan = plan_step(views, limits);
+  HADAL_CHECK(!plan.chunks.empty() || !plan.preempt.empty() || !plan.admit.empty(),
+              "the scheduler does nothing for {} sequences", e.sequences.size());
+  e.apply(plan);
+  if (!plan.chunks.empty()) e.compute(plan);
+  remove_finished();
+  return e.events;
+}
+
+bool Engine::idle() const {
+  return impl_->live == 0;
+}
+
+GenerateResult Engine::generate(Request request,
+                                const std::function<bool(const Event&)>& on_event) {
+  const uint64_t id = submit(std::move(request));
+  // Whatever is thrown on the way, the engine does not go on with it.
+  struct Canceller {
+    Engine& engine;
+    uint64_t request;
+    ~Canceller() { engine.cancel(request); }
+  } canceller{*this, id};
+  GenerateResult result;
+  bool cancelled = false;
+  for (;;) {
+    for (const Event& event : step()) {
+      if (event.id != id || (cancelled && event.kind != Event::Kind::finish)) continue;
+      if (event.kind == Event::Kind::token) result.tokens.push_back(event.token);
+      if (event.kind == Event::Kind::token || event.kind == Event::Kind::partial)
+        result.text += event.text;
+      if (event.kind == Event::Kind::finish && event.reason == FinishReason::error)
+        throw Error(ErrorKind::unsupported, event.text);
+      if (event.kind != Event::Kind::finish && on_event && !on_event(event)) {
+        cancelled = true;
+        cancel(id);
+      }
+      if (event.kind != Event::Kind::finish) continue;
+      result.reason = event.reason;
+      result.stop = event.stop;
+      result.stats = event.stats;
+      if (on_event) on_event(event);
+      return result;
+    }
+  }
+}
+
+const LoadedModel& Engine::model() const {
+  return impl_->model;
+}
+
+int64_t Engine::context_tokens() const {
+  return impl_->context;
+}
+
+EngineLoad Engine::load() const {
+  EngineLoad load;
+  for (const auto& sequence : impl_->sequences) load.running += sequence->running;
+  load.waiting = impl_->live - load.running;
+  load.pages = impl_->pages.pages();
+  load.pages_free = impl_->pages.free();
+  load.pages_kept = impl_->pages.kept();
+  load.page_tokens = page_tokens;
+  load.page_bytes = impl_->cache.page_bytes();
+  return load;
+}
+
+}  // namespace hadal::infer

@@ -1,0 +1,50 @@
+// What the next step computes: a pure function of the queue.
+//
+// - Sequences with one token to compute (decodes) come first: answers go on while prompts are read.
+// - What is left of the step's budget goes to prompts: at least half of it to the oldest, so it
+//   cannot starve; the rest to those with the least left to do, so a short question does not wait
+//   behind a long document; what these do not need, to the oldest again.
+// - Waiting sequences enter strictly in order of arrival, as soon as there is room for all their
+//   known tokens and one more besides what running prompts still need.
+// - When pages run out, an older sequence takes them from the youngest (which waits and is computed
+//   again later); a younger one pauses until there is room. The oldest can therefore always go on.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace hadal::infer {
+
+struct SequenceView {
+  uint64_t id = 0;
+  bool running = false;
+  bool held = false;       // pauses in this step: an older one is computing the page that it needs
+  int64_t computed = 0;    // positions in the cache (waiting: that it would find there)
+  int64_t known = 0;       // tokens of prompt and answer so far, > computed
+  int64_t chunk_end = 0;   // a chunk ends here at the latest, > computed
+  int64_t pages_held = 0;  // of the computed positions (waiting: that it would find)
+  int64_t pages_others = 0;  // of them, those that other sequences hold, too
+};
+
+struct SchedulerLimits {
+  int64_t step_tokens = 512;
+  int64_t sequences_max = 32;  // in force: at most step_tokens, so that decodes always fit
+  int64_t pages_available = 0;
+  int64_t page_tokens = 64;
+};
+
+struct Plan {
+  struct Chunk {
+    uint64_t id = 0;
+    int64_t tokens = 0;
+  };
+  std::vector<uint64_t> preempt;  // first these give their pages back,
+  std::vector<uint64_t> admit;    // then these take what they find in the cache,
+  std::vector<Chunk> chunks;      // then this is computed
+};
+
+// queue: in order of arrival.
+Plan plan_step(std::span<const SequenceView> queue, const SchedulerLimits& limits);
+
+}  // namespace hadal::infer

@@ -1,0 +1,147 @@
+#include "infer/sequence.h"
+
+#include <algorithm>
+#include <string_view>
+#include <utility>
+
+namespace hadal::infer {
+namespace {
+
+double milliseconds(Clock::time_point from, Clock::time_point to) {
+  return std::chrono::duration<double, std::milli>(to - from).count();
+}
+
+bool contains(const std::vector<int32_t>& ids, int32_t id) {
+  return std::find(ids.begin(), ids.end(), id) != ids.end();
+}
+
+}  // namespace
+
+Sequence::Sequence(uint64_t id, Request request, int64_t tokens_max, uint64_t seed,
+                   const LoadedModel& model)
+    : id_(id),
+      request_(std::move(request)),
+      model_(model),
+      tokens_max_(tokens_max),
+      tokens_(std::move(request_.prompt)),
+      stops_(request_.stop),
+      reasoning_(request_.thinking),
+      submitted_(Clock::now()),
+      started_(submitted_),
+      first_token_(submitted_) {
+  stats_.prompt_tokens = known();
+  stats_.seed = seed;
+  if (uses_counts(request_.sampling)) {
+    counts_.emplace(model.model->config.vocab_size);
+    counts_->add_prompt(tokens_);
+  }
+}
+
+std::optional<int32_t> Sequence::forced() const {
+  const std::vector<int32_t>& close = request_.thinking.close;
+  // Once only: text that goes on thinking after it was told to stop is let go.
+  if (forced_done_ == close.size()) return std::nullopt;
+  if (forced_done_ == 0 && !reasoning_.budget_spent()) return std::nullopt;
+  return close[forced_done_];
+}
+
+bool Sequence::is_stop(int32_t token) const {
+  return contains(request_.stop_ids, token) ||
+         (!request_.ignore_eos && contains(model_.stop_ids, token));
+}
+
+void Sequence::accept(const Sampled& sampled, std::vector<TokenLogprob>&& top,
+                      std::vector<Event>& events) {
+  const int32_t token = sampled.token;
+  const bool was_forced = forced().has_value();
+  if (was_forced) ++forced_done_;
+  if (stats_.generated_tokens == 0) {
+    first_token_ = Clock::now();
+    stats_.prefill_ms = milliseconds(started_, first_token_);
+  }
+  ++stats_.generated_tokens;
+  if (!was_forced && is_stop(token)) {
+    finish(FinishReason::stop, "", events);
+    return;
+  }
+  tokens_.push_back(token);
+  if (counts_) counts_->add_generated(token);
+  std::string_view text;
+  if (model_.tokenizer && !model_.tokenizer->is_special(token))
+    text = model_.tokenizer->token_bytes(token);
+  // Markers are spelt by special tokens, too.
+  const bool is_reasoning =
+      reasoning_.push(token, model_.tokenizer ? model_.tokenizer->token_bytes(token) : text);
+  stats_.reasoning_tokens = reasoning_.tokens();
+  bytes_ += text.size();
+  Event event;
+  event.id = id_;
+  event.token = token;
+  event.text = text;
+  event.logprob = sampled.logprob;
+  event.top = std::move(top);
+  event.reasoning = is_reasoning;
+  pending_.push_back({std::move(event), bytes_});
+  const StopMatcher::Result match = stops_.push(text);
+  deliver(match.safe, events);
+  if (match.stop >= 0) {
+    if (!pending_.empty()) {  // a token that reaches into the stop string
+      Event& last = pending_.front().event;
+      const size_t begin = pending_.front().end - last.text.size();
+      if (match.safe > begin) {
+        last.kind = Event::Kind::partial;
+        last.text.resize(match.safe - begin);
+        events.push_back(std::move(last));
+      }
+      pending_.clear();
+    }
+    finish(FinishReason::stop, "", events);
+    events.back().stop = request_.stop[static_cast<size_t>(match.stop)];
+    return;
+  }
+  if (stats_.generated_tokens >= tokens_max_) finish(FinishReason::length, "", events);
+}
+
+void Sequence::deliver(size_t safe, std::vector<Event>& events) {
+  while (!pending_.empty() && pending_.front().end <= safe) {
+    events.push_back(std::move(pending_.front().event));
+    pending_.pop_front();
+  }
+}
+
+void Sequence::finish(FinishReason reason, std::string error, std::vector<Event>& events) {
+  deliver(bytes_, events);
+  finished_ = true;
+  if (stats_.generated_tokens > 0) stats_.decode_ms = milliseconds(first_token_, Clock::now());
+  Event event;
+  event.id = id_;
+  event.kind = Event::Kind::finish;
+  event.reason = reason;
+  event.text = std::move(error);
+  event.stats = stats_;
+  events.push_back(std::move(event));
+}
+
+void Sequence::started() {
+  started_ = Clock::now();
+  stats_.queue_ms = milliseconds(submitted_, started_);
+}
+
+void Sequence::prompt_advanced(std::vector<Event>& events) {
+  Event event;
+  event.id = id_;
+  event.kind = Event::Kind::progress;
+  event.prompt_done = std::min(computed, prompt_size());
+  event.stats = stats_;
+  events.push_back(std::move(event));
+}
+
+void Sequence::count_cached(int64_t tokens) {
+  if (stats_.preemptions == 0) stats_.cached_tokens += tokens;
+}
+
+void Sequence::preempted() {
+  ++stats_.preemptions;
+}
+
+}  // namespace hadal::infer

@@ -1,0 +1,79 @@
+// One request inside the engine: its tokens, its pages, and what becomes of each new token until it
+// is an event. Knows nothing of other sequences.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <vector>
+
+#include "infer/loaded_model.h"
+#include "infer/reasoning.h"
+#include "infer/request.h"
+#include "infer/stop_matcher.h"
+
+namespace hadal::infer {
+
+using Clock = std::chrono::steady_clock;
+
+class Sequence {
+ public:
+  // The request has been checked. tokens_max: the most tokens of the answer, > 0. The model must
+  // outlive the sequence.
+  Sequence(uint64_t id, Request request, int64_t tokens_max, uint64_t seed,
+           const LoadedModel& model);
+
+  uint64_t id() const { return id_; }
+  const Request& request() const { return request_; }
+  const std::vector<int32_t>& tokens() const { return tokens_; }  // prompt and answer
+  int64_t known() const { return static_cast<int64_t>(tokens_.size()); }
+  int64_t prompt_size() const { return stats_.prompt_tokens; }
+  const TokenCounts* counts() const { return counts_ ? &*counts_ : nullptr; }
+  const RequestStats& stats() const { return stats_; }
+  bool finished() const { return finished_; }
+
+  // The token that must come next, because the budget for thinking is spent; or nothing.
+  std::optional<int32_t> forced() const;
+  // Takes the next token: pushes its events, now or later, and the finish if this was the last.
+  void accept(const Sampled& sampled, std::vector<TokenLogprob>&& top, std::vector<Event>& events);
+  // What is held back is delivered first. error: the message, for FinishReason::error.
+  void finish(FinishReason reason, std::string error, std::vector<Event>& events);
+
+  void started();                                    // it is in a step for the first time
+  void prompt_advanced(std::vector<Event>& events);  // a part of the prompt was computed
+  void count_cached(int64_t tokens);                 // these positions came from the cache
+  void preempted();
+
+  // ---- the engine's view of the cache
+  bool running = false;
+  int64_t computed = 0;        // positions in the cache
+  std::vector<int32_t> pages;  // of the computed positions
+  int64_t shared_pages = 0;    // the first of them, in the prefix tree or refused by it
+  std::vector<uint64_t> keys;  // hashes of full pages of tokens(), as far as they were needed
+
+ private:
+  struct Pending {
+    Event event;
+    size_t end;  // of its text in the whole answer, bytes
+  };
+  bool is_stop(int32_t token) const;
+  void deliver(size_t safe, std::vector<Event>& events);
+
+  uint64_t id_;
+  Request request_;
+  const LoadedModel& model_;
+  int64_t tokens_max_;
+  std::vector<int32_t> tokens_;
+  std::optional<TokenCounts> counts_;
+  StopMatcher stops_;
+  ReasoningTracker reasoning_;
+  size_t forced_done_ = 0;  // tokens of request_.thinking.close that were forced
+  std::deque<Pending> pending_;
+  size_t bytes_ = 0;  // of text so far, held back or not
+  RequestStats stats_;
+  Clock::time_point submitted_, started_, first_token_;
+  bool finished_ = false;
+};
+
+}  // namespace hadal::infer
