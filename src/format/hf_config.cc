@@ -115,6 +115,9 @@ void read_yarn(const JsonObject& scaling, ModelConfig& c) {
   RopeConfig& rope = c.rope;
   rope.scaling = RopeScaling::yarn;
   rope.factor = scaling.real("factor");
+  if (!(rope.factor >= 1.0))
+    fail(ErrorKind::format, "{}: {} is {}, expected at least 1", scaling.source(),
+         scaling.name("factor"), rope.factor);
   rope.original_context =
       scaling.integer_or("original_max_position_embeddings",
                          static_cast<int64_t>(static_cast<double>(c.context_length) / rope.factor));

@@ -3,7 +3,7 @@
 #include <filesystem>
 
 #include "base/error.h"
-#include "format/load_hf.h"
+#include "format/load_parts.h"
 
 namespace hadal::format {
 
@@ -17,7 +17,7 @@ LoadedFiles load_model(const std::string& path) {
   if (extension == ".safetensors" || extension == ".json")
     fail(ErrorKind::usage, "{}: give the folder that holds config.json and the .safetensors files",
          path);
-  fail(ErrorKind::unsupported, "{}: GGUF files cannot be read yet", path);
+  return load_gguf(path);
 }
 
 }  // namespace hadal::format

@@ -1,5 +1,3 @@
-#include "format/load_hf.h"
-
 #include <algorithm>
 #include <filesystem>
 #include <map>
@@ -10,6 +8,7 @@
 #include "format/bind.h"
 #include "format/config_read.h"
 #include "format/json_guard.h"
+#include "format/load_parts.h"
 #include "format/safetensors_read.h"
 
 namespace hadal::format {

@@ -63,7 +63,9 @@ const Tensor& TensorTable::require(std::string_view name, std::initializer_list<
          tensor.file, name, shape_text(tensor), extents_text(shape.begin(), shape.size()));
   if (!tensor.type)
     fail(ErrorKind::unsupported, "{}: tensor {} has the type {}, which Hadal cannot read",
-         tensor.file, name, tensor.type_name);
+         tensor.file, name,
+         tensor.type_name.empty() ? fmt::format("with the unknown id {}", tensor.type_id)
+                                  : std::string(tensor.type_name));
   return tensor;
 }
 

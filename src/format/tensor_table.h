@@ -22,7 +22,8 @@ struct Tensor {
   std::string_view name;              // lives as long as the file's reader
   std::string_view file;              // for messages
   std::optional<quant::Type> type;    // none: Hadal cannot compute with it
-  std::string_view type_name;         // as the file or other tools call it
+  std::string_view type_name;         // as the file or other tools call it, "" if nobody does
+  uint32_t type_id = 0;               // of GGUF files
   int rank = 0;                       // at most 4
   std::array<int64_t, 4> shape{};     // outermost first
   std::span<const std::byte> data{};  // empty if the type is foreign

@@ -1,0 +1,22 @@
+// The two kinds of models that load_model opens.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "format/gguf_read.h"
+#include "format/load.h"
+
+namespace hadal::format {
+
+// A Hugging Face folder: config.json, model.safetensors or shards with an index, and what lies
+// beside them.
+LoadedFiles load_hf_folder(const std::string& folder);
+// A GGUF file or split set.
+LoadedFiles load_gguf(const std::string& path);
+
+// The same from files in memory, the first of which has the keys. The bytes must outlive the
+// result.
+LoadedFiles bind_gguf_parts(const std::vector<const Gguf*>& parts, const std::string& path);
+
+}  // namespace hadal::format
