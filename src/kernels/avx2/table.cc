@@ -1,13 +1,44 @@
+#include "kernels/avx2/simd.h"
 #include "kernels/tables.h"
 
 namespace hadal::kernels {
+namespace avx2 {
+namespace {
+
+Table make_table() {
+  Table table = ref_table();
+  table.name = "avx2";
+  table.matmul = matmul;
+  table.matmul_transposed = matmul_transposed;
+  table.decode_row = decode_row;
+  table.quantize = quantize;
+  table.attention_scores = attention_scores;
+  table.softmax = softmax;
+  table.attention_values = attention_values;
+  table.rms_norm = rms_norm;
+  table.rope_interleaved = rope_interleaved;
+  table.rope_halves = rope_halves;
+  table.silu_mul = silu_mul;
+  table.add_scaled = add_scaled;
+  table.round_bf16 = round_bf16;
+  table.float_to_bf16 = float_to_bf16;
+  return table;
+}
+
+}  // namespace
+
+void matmul(const Matmul& m) {
+  if (m.activation == Activation::f32) {
+    matmul_float(m, 1.0f);
+  } else {
+    ref_table().matmul(m);
+  }
+}
+
+}  // namespace avx2
 
 const Table& avx2_table() {
-  static const Table table = [] {
-    Table t = ref_table();
-    t.name = "avx2";
-    return t;
-  }();
+  static const Table table = avx2::make_table();
   return table;
 }
 
