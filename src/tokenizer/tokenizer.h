@@ -23,6 +23,8 @@ struct TokenizerParts {
   int32_t bos_id = -1, eos_id = -1, pad_id = -1;
   bool add_bos = false;
   bool ignore_merges = false;  // whole pieces that are tokens are taken without merging
+  // Whether text is brought to NFC first. Unset: as `pre` implies, that is for "qwen2" only.
+  std::optional<bool> nfc;
 };
 
 class Tokenizer {
@@ -41,7 +43,8 @@ class Tokenizer {
   int32_t size() const;
 
   // The ids of plain text: whatever it spells, no special token comes out. No bos is added. Bytes
-  // that are not UTF-8 are encoded too; decode gives them back.
+  // that are not UTF-8 are encoded too; decode gives them back (where a vocabulary has no token for
+  // a byte that UTF-8 never uses, U+FFFD stands for it). Throws Error(limit) from 4 GiB on.
   std::vector<int32_t> encode(std::string_view text) const;
   // The same, but special (control and user-defined) tokens spelt in the text are recognised,
   // longest match first.
@@ -53,12 +56,15 @@ class Tokenizer {
   // The bytes of all tokens, special ones spelt.
   std::string decode(std::span<const int32_t> ids) const;
 
-  // Control tokens: never part of an answer's text.
+  // Control tokens, and user-defined ones that look like markup (<...>, [...], ...｜...): never
+  // part of an answer's text, and never made from plain text. Other user-defined tokens ("ü" in
+  // deepseek-llm's vocabulary) are text, which plain text yields too.
   bool is_special(int32_t id) const;
   // The id of an added (control or user-defined) token by its spelling.
   std::optional<int32_t> special_id(std::string_view text) const;
 
   std::string_view pre() const;  // "deepseek-v3", "qwen2", ...
+  bool nfc() const;              // whether text is brought to NFC before anything else
   int32_t bos_id() const;        // -1: none
   int32_t eos_id() const;
   bool add_bos() const;  // whether plain prompts (not templates) begin with bos
