@@ -2,15 +2,11 @@
 // ascending. Private to the pre-tokenizers.
 #pragma once
 
-#include <algorithm>
 #include <array>
-#include <cstdint>
+
+#include "tokenizer/code_ranges.h"
 
 namespace hadal::tokenizer {
-
-struct CodeRange {
-  char32_t first, last;
-};
 
 // deepseek-llm's letters: cased ones, as of the Unicode version that its makers had.
 inline constexpr auto kLlmLetters = std::to_array<CodeRange>({
@@ -60,12 +56,5 @@ inline constexpr auto kV3Ideographs = std::to_array<CodeRange>({
     {0x3040, 0x30FF},
     {0x4E00, 0x9FA5},
 });
-
-template <size_t count>
-constexpr bool contains(const std::array<CodeRange, count>& ranges, char32_t code) {
-  const auto after = std::upper_bound(ranges.begin(), ranges.end(), code,
-                                      [](char32_t c, const CodeRange& r) { return c < r.first; });
-  return after != ranges.begin() && code <= (after - 1)->last;
-}
 
 }  // namespace hadal::tokenizer
