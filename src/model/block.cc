@@ -6,9 +6,10 @@ namespace hadal::model {
 
 Block::Block(const Context& context, const ModelConfig& config)
     : context_(context),
+      attention_context_(unrounded(context)),
       config_(config),
-      mla_(context, config),
-      dense_attention_(context, config),
+      mla_(attention_context_, config),
+      dense_attention_(attention_context_, config),
       moe_(context, config) {}
 
 void Block::forward(const Layer& w, const Batch& batch, KvCache& cache, int64_t layer, float* x,
@@ -20,7 +21,7 @@ void Block::forward(const Layer& w, const Batch& batch, KvCache& cache, int64_t 
   float* delta = delta_buffer_.get(n * hidden);
 
   norm_rows(context_, x, w.attention_norm, eps, n, normed);
-  input_.set(context_, normed, hidden, n, hidden);
+  input_.set(attention_context_, normed, hidden, n, hidden);
   if (config_.is_mla())
     mla_.forward(w.attention, input_, batch, cache, layer, delta);
   else

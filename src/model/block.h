@@ -23,6 +23,7 @@ class Block {
 
  private:
   const Context& context_;
+  const Context attention_context_;  // attention's inputs are not rounded, whatever the precision
   const ModelConfig& config_;
   Mla mla_;
   DenseAttention dense_attention_;

@@ -13,6 +13,7 @@ struct Runner::Impl {
       : model(m),
         config(m.config),
         context{kernels::active(), pool, precision},
+        head_context(unrounded(context)),
         tokens_max(rows_max),
         rope(config.rope, config.is_mla() ? config.qk_rope_dim : config.head_dim),
         block(context, config) {}
@@ -26,6 +27,7 @@ struct Runner::Impl {
   const Model& model;
   const ModelConfig& config;
   const Context context;
+  const Context head_context;  // logits are never computed from rounded states
   const int64_t tokens_max;
   const Rope rope;
   Batch batch;
@@ -46,7 +48,7 @@ void Runner::Impl::embed(std::span<const int32_t> tokens, float* out, int64_t st
 
 void Runner::Impl::head(const float* normed, int64_t n, float* logits) {
   if (n == 0) return;
-  head_input.set(context, normed, config.hidden_size, n, config.hidden_size);
+  head_input.set(head_context, normed, config.hidden_size, n, config.hidden_size);
   const kernels::Matmul products[] = {head_input.product(model.head, logits, config.vocab_size)};
   run(context, products);
 }
@@ -160,7 +162,7 @@ void Runner::Impl::mtp_chunk(KvCache& cache, std::span<const int32_t> tokens,
     }
   });
   float* x = x_buffer.get(n * hidden);
-  joined_input.set(context, joined, 2 * hidden, n, 2 * hidden);
+  joined_input.set(head_context, joined, 2 * hidden, n, 2 * hidden);
   const kernels::Matmul products[] = {joined_input.product(w.eh_proj, x, hidden)};
   run(context, products);
   block.forward(w.layer, batch, cache, config.layers, x,

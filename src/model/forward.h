@@ -16,7 +16,10 @@ namespace hadal::model {
 enum class Precision {
   native,  // each weight format's own definition: int8 activations for integer formats, else F32
   f32,     // F32 activations everywhere, weights decoded to F32: for comparison with references
-  bf16,    // as f32, with the inputs of every product but the router's rounded to BF16
+  // As f32, with the inputs of the feed-forward's products, where nearly all arithmetic is, rounded
+  // to BF16. Attention, router and head stay in F32: rounding there as well doubles the error and
+  // triples the share of tokens that see other experts (docs/lab-log.md, Model).
+  bf16,
 };
 
 // The two algebraically equal forms of MLA. Expanded costs less per pair of positions, absorbed

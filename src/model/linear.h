@@ -20,6 +20,12 @@ struct Context {
   Precision precision;
 };
 
+// The same without rounding of inputs: for the parts that Precision::bf16 leaves in F32.
+inline Context unrounded(Context context) {
+  if (context.precision == Precision::bf16) context.precision = Precision::f32;
+  return context;
+}
+
 // The input x [n, k] of one or more products.
 class Input {
  public:

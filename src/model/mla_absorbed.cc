@@ -70,12 +70,8 @@ void Mla::absorb_queries(const Attention& w, const Run& rows, int64_t head, Scra
   const float* q = q_ + rows.first_row * q_stride + head * key_dim_;
   float* y = absorbed_ + rows.first_slot * y_stride + head * entry_dim_;
   if (w.kv_b.data != nullptr) {
-    const Prepared x =
-        prepare(context_, kernels::Activation::f32, q, q_stride, rows.rows, nope, scratch.prepared);
     const int64_t first = head * (nope + config_.v_dim);
-    context_.kernels.matmul_transposed(&w.kv_b, first, first + nope,
-                                       static_cast<const float*>(x.data),
-                                       x.stride / static_cast<int64_t>(sizeof(float)), rows.rows, y,
+    context_.kernels.matmul_transposed(&w.kv_b, first, first + nope, q, q_stride, rows.rows, y,
                                        y_stride, scratch.row.get(lora));
   } else {
     const auto activation = activation_for(context_.precision, w.k_b.type);

@@ -91,12 +91,8 @@ void Mla::expand_page(const Attention& w, const kernels::Rows& entries, int64_t 
     return;
   }
   // k_b holds W_UK transposed: its products take floats.
-  const Prepared floats =
-      prepare(context_, kernels::Activation::f32, latents, entry_dim_, n, lora, scratch.prepared);
-  context_.kernels.matmul_transposed(&w.k_b, head * lora, (head + 1) * lora,
-                                     static_cast<const float*>(floats.data),
-                                     floats.stride / static_cast<int64_t>(sizeof(float)), n, keys,
-                                     key_dim_, scratch.row.get(w.k_b.cols));
+  context_.kernels.matmul_transposed(&w.k_b, head * lora, (head + 1) * lora, latents, entry_dim_, n,
+                                     keys, key_dim_, scratch.row.get(w.k_b.cols));
 }
 
 }  // namespace hadal::model

@@ -66,7 +66,8 @@ void Router::choose(const kernels::Table& kernels, float* logits, std::span<cons
     const float sum = kernels.softmax(logits, config_.experts);
     for (int64_t e = 0; e < config_.experts; ++e) logits[e] /= sum;
   } else {
-    for (int64_t e = 0; e < config_.experts; ++e) logits[e] = 1.0f / (1.0f + kernels::exp_f32(-logits[e]));
+    for (int64_t e = 0; e < config_.experts; ++e)
+      logits[e] = 1.0f / (1.0f + kernels::exp_f32(-logits[e]));
   }
   const float* scores = logits;
   for (size_t e = 0; e < biased_.size(); ++e)

@@ -2,6 +2,7 @@
 // it, in whatever pieces, by however many threads, and wherever its cache pages lie.
 #include <algorithm>
 #include <cstring>
+#include <map>
 
 #include <gtest/gtest.h>
 
@@ -75,26 +76,44 @@ bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
 }
 
+Sequence long_sequence(std::vector<int32_t> p) {
+  return {11, 140, std::move(p)};
+}
+Sequence short_sequence(std::vector<int32_t> p) {
+  return {12, 30, std::move(p)};
+}
+
+// A model and what it computes for each sequence alone, at once, by one thread.
+struct Baseline {
+  explicit Baseline(const Case& c) : model(testing::tiny_model(c.options)) {
+    ThreadPool pool(1);
+    Runner runner(*model, c.precision, pool, rows_max);
+    KvCache cache(model->config, c.cache, pages);
+    finish(runner, cache, of_long, {rows_max});
+    finish(runner, cache, of_short, {rows_max});
+  }
+  std::unique_ptr<model::Model> model;
+  Sequence of_long = long_sequence({0, 1, 2});
+  Sequence of_short = short_sequence({3});
+};
+
 class ForwardInvariance : public ::testing::TestWithParam<Case> {
  protected:
-  void SetUp() override {
-    model_ = testing::tiny_model(GetParam().options);
-    ThreadPool pool(1);
-    Runner runner(*model_, GetParam().precision, pool, rows_max);
-    auto cache = new_cache();
-    finish(runner, cache, long_, {rows_max});
-    finish(runner, cache, short_, {rows_max});
-    for (const float x : long_.logits) ASSERT_TRUE(std::isfinite(x));
+  static const Baseline& baseline() {
+    static std::map<std::string, std::unique_ptr<Baseline>> all;
+    auto& slot = all[GetParam().name];
+    if (slot == nullptr) slot = std::make_unique<Baseline>(GetParam());
+    return *slot;
   }
 
+  void SetUp() override {
+    for (const float x : long_.logits) ASSERT_TRUE(std::isfinite(x));
+  }
   KvCache new_cache() const { return {model_->config, GetParam().cache, pages}; }
-  static Sequence long_sequence(std::vector<int32_t> p) { return {11, 140, std::move(p)}; }
-  static Sequence short_sequence(std::vector<int32_t> p) { return {12, 30, std::move(p)}; }
 
-  std::unique_ptr<model::Model> model_;
-  // Computed alone, at once, by one thread.
-  Sequence long_ = long_sequence({0, 1, 2});
-  Sequence short_ = short_sequence({3});
+  const model::Model* model_ = baseline().model.get();
+  const Sequence& long_ = baseline().of_long;
+  const Sequence& short_ = baseline().of_short;
 };
 
 TEST_P(ForwardInvariance, Threads) {
