@@ -80,7 +80,6 @@ static inline __m256i round_to_bf16(__m256 x) {
 void matmul(const Matmul& m);
 // Activation::f32; every output is multiplied by scale.
 void matmul_float(const Matmul& m, float scale);
-void matmul_quantised(const Matmul& m);
 void matmul_transposed(const Matrix* w, int64_t row_begin, int64_t row_end, const float* x,
                        int64_t x_stride, int64_t n, float* y, int64_t y_stride, float* scratch);
 // Weights [begin, begin + count) of a row as floats; begin a multiple of 1024 for FP8 and blocks.

@@ -27,14 +27,6 @@ Table make_table() {
 
 }  // namespace
 
-void matmul(const Matmul& m) {
-  if (m.activation == Activation::f32) {
-    matmul_float(m, 1.0f);
-  } else {
-    ref_table().matmul(m);
-  }
-}
-
 }  // namespace avx2
 
 const Table& avx2_table() {

@@ -1,0 +1,85 @@
+// Pieces shared by the two ways of multiplying integer formats: streaming and panels.
+#pragma once
+
+#include "kernels/avx2/formats.h"
+#include "kernels/avx2/simd.h"
+
+namespace hadal::kernels::avx2 {
+
+// Code times activation, neighbours added: 16 sums of 16 bits. Signed codes: |code| times the
+// activation with the code's sign; 2 * 128 * 127 still fits.
+template <class F>
+HADAL_INLINE __m256i pair_sums(__m256i codes, __m256i x) {
+  if constexpr (F::is_signed) {
+    return _mm256_maddubs_epi16(_mm256_abs_epi8(codes), _mm256_sign_epi8(x, codes));
+  } else {
+    return _mm256_maddubs_epi16(codes, x);
+  }
+}
+
+// The block floats of eight rows.
+template <class F>
+HADAL_INLINE __m256 load_d(const uint8_t* const* p) {
+  if constexpr (F::power_scale) {
+    return _mm256_setr_ps(F::power(p[0]), F::power(p[1]), F::power(p[2]), F::power(p[3]),
+                          F::power(p[4]), F::power(p[5]), F::power(p[6]), F::power(p[7]));
+  } else {
+    return _mm256_cvtph_ps(
+        _mm_setr_epi16(static_cast<short>(F::d(p[0])), static_cast<short>(F::d(p[1])),
+                       static_cast<short>(F::d(p[2])), static_cast<short>(F::d(p[3])),
+                       static_cast<short>(F::d(p[4])), static_cast<short>(F::d(p[5])),
+                       static_cast<short>(F::d(p[6])), static_cast<short>(F::d(p[7]))));
+  }
+}
+
+template <class F>
+HADAL_INLINE __m256 load_m(const uint8_t* const* p) {
+  return _mm256_cvtph_ps(
+      _mm_setr_epi16(static_cast<short>(F::m(p[0])), static_cast<short>(F::m(p[1])),
+                     static_cast<short>(F::m(p[2])), static_cast<short>(F::m(p[3])),
+                     static_cast<short>(F::m(p[4])), static_cast<short>(F::m(p[5])),
+                     static_cast<short>(F::m(p[6])), static_cast<short>(F::m(p[7]))));
+}
+
+// Eight scales or minima of 32 codes, each twice in the 16-bit halves of a lane.
+HADAL_INLINE __m256i twice(__m256i v) {
+  return _mm256_or_si256(_mm256_slli_epi32(v, 16), _mm256_and_si256(v, _mm256_set1_epi32(0xffff)));
+}
+
+// Coefficients of the sums of sixteen activations, as 16-bit numbers: the minima, or the scales
+// when the codes have an offset.
+template <class F>
+HADAL_INLINE __m256i sum_coefficients(const uint8_t* p) {
+  if constexpr (F::offset != 0) {
+    return _mm256_cvtepi8_epi16(F::scales(p));
+  } else if constexpr (F::group == 16) {
+    return _mm256_cvtepi8_epi16(F::mins(p));
+  } else {
+    return twice(_mm256_cvtepi8_epi32(F::mins(p)));
+  }
+}
+
+constexpr int log2_of(int v) {
+  return v <= 1 ? 0 : 1 + log2_of(v / 2);
+}
+
+// Rows [row, row + 8) from the first byte of each; rows past the end repeat the last one.
+HADAL_INLINE void row_pointers(const Matmul& m, int64_t row, const uint8_t** p) {
+  for (int64_t r = 0; r < 8; ++r) {
+    const int64_t i = row + r < m.row_end ? row + r : m.row_end - 1;
+    p[r] = static_cast<const uint8_t*>(m.w->data) + i * m.w->row_bytes;
+  }
+}
+
+HADAL_INLINE const char* activation_row(const Matmul& m, int64_t t) {
+  return static_cast<const char*>(m.x) + t * m.x_stride;
+}
+
+// Eight rows with each of a few activations, read once from memory.
+template <class F>
+void stream(const Matmul& m);
+// Eight rows unpacked once for many activations.
+template <class F>
+void panel(const Matmul& m);
+
+}  // namespace hadal::kernels::avx2
