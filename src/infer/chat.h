@@ -68,7 +68,6 @@ class Chat {
 
  private:
   tokenizer::EncodeOptions encode_options() const;
-  Thinking thinking() const;
 
   Engine& engine_;
   ChatOptions options_;

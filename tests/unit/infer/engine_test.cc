@@ -74,7 +74,7 @@ TEST_F(EngineTest, ImpossibleRequestsAreRefusedAtOnce) {
   EXPECT_NE(limit.find("256 tokens"), std::string::npos) << limit;
   EXPECT_NE(limit.find("context holds 256"), std::string::npos) << limit;
   EXPECT_NE(refused([](Request& r) { r.prompt.clear(); }).find("empty"), std::string::npos);
-  EXPECT_NE(refused([](Request& r) { r.prompt[3] = 96; }).find("96"), std::string::npos);
+  EXPECT_NE(refused([](Request& r) { r.prompt[3] = 260; }).find("260"), std::string::npos);
   EXPECT_NE(refused([](Request& r) { r.prompt[3] = -1; }).find("-1"), std::string::npos);
   EXPECT_NE(refused([](Request& r) { r.max_tokens = 0; }).find("max_tokens"), std::string::npos);
   EXPECT_NE(refused([](Request& r) { r.stop = {""}; }).find("stop string"), std::string::npos);
@@ -230,7 +230,7 @@ TEST_F(EngineTest, CancelEndsARequestAndFreesItsPages) {
 
 TEST_F(EngineTest, AFailingRequestLeavesTheOthersAlone) {
   Request impossible = tiny_request(10, 30, 5);
-  for (int32_t id = 0; id < 96; ++id)
+  for (int32_t id = 0; id < testing::tiny_vocab; ++id)
     impossible.sampling.logit_bias.emplace_back(id, -std::numeric_limits<float>::infinity());
   const Request good = tiny_request(11, 30, 5);
   const std::vector<Answer> answers = answer_all(engine_, {good, impossible, good});

@@ -1,4 +1,4 @@
-// An engine on a tiny random model, with a tokenizer of single characters.
+// An engine on a tiny random model, with a tokenizer of single bytes.
 #pragma once
 
 #include <algorithm>
@@ -15,11 +15,21 @@ namespace hadal::testing {
 constexpr int32_t tiny_eos = 0, tiny_think = 1, tiny_think_end = 2;
 constexpr int32_t tiny_first_text = 3;
 
-// Ids 0 to 2 are special, the others printable ASCII from '!' on.
+constexpr int64_t tiny_vocab = tiny_first_text + 256 + 1;  // the last id has no token
+
+// Ids 0 to 2 are special, then come the bytes, spelt as GPT-2's alphabet does.
 inline tokenizer::Tokenizer tiny_tokenizer() {
   static const std::vector<std::string> texts = [] {
     std::vector<std::string> all = {"<eos>", "<think>", "</think>"};
-    for (char c = '!'; all.size() < 96; ++c) all.emplace_back(1, c);
+    int32_t hidden = 256;
+    for (int32_t byte = 0; byte < 256; ++byte) {
+      const bool shown = (byte >= 33 && byte <= 126) || (byte >= 161 && byte != 173);
+      const int32_t code = shown ? byte : hidden++;
+      if (code < 128)
+        all.emplace_back(1, static_cast<char>(code));
+      else
+        all.push_back({static_cast<char>(0xC0 | code >> 6), static_cast<char>(0x80 | (code & 63))});
+    }
     return all;
   }();
   tokenizer::TokenizerParts parts;
@@ -32,7 +42,8 @@ inline tokenizer::Tokenizer tiny_tokenizer() {
   return tokenizer::Tokenizer::from_parts(parts, "tiny");
 }
 
-inline infer::LoadedModel tiny_loaded(const TinyOptions& options = {}) {
+inline infer::LoadedModel tiny_loaded(TinyOptions options = {}) {
+  options.vocab = tiny_vocab;
   infer::LoadedModel loaded;
   loaded.model = tiny_model(options);
   loaded.tokenizer = tiny_tokenizer();

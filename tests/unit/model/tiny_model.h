@@ -20,13 +20,14 @@ struct TinyOptions {
   bool split_kv_b = false;  // k_b and v_b instead of kv_b
   model::Scoring scoring = model::Scoring::sigmoid;
   int64_t mtp_layers = 0;
+  int64_t vocab = 96;
   uint64_t seed = 1;
 };
 
 inline model::ModelConfig tiny_config(const TinyOptions& o) {
   model::ModelConfig c;
   c.architecture = o.architecture;
-  c.vocab_size = 96;
+  c.vocab_size = o.vocab;
   c.hidden_size = o.hidden;
   c.layers = 2;
   c.heads = 4;
