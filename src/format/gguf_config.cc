@@ -275,6 +275,7 @@ std::optional<GgufTokenizer> read_gguf_tokenizer(const Gguf& gguf, int64_t vocab
   t.pad_id = id("tokenizer.ggml.padding_token_id");
   t.add_bos = gguf.boolean_or("tokenizer.ggml.add_bos_token", false);
   t.add_eos = gguf.boolean_or("tokenizer.ggml.add_eos_token", false);
+  if (gguf.has("hadal.tokenizer.nfc")) t.nfc = gguf.boolean_or("hadal.tokenizer.nfc", false);
   return t;
 }
 

@@ -23,6 +23,9 @@ struct GgufTokenizer {
   std::vector<std::string_view> merges;  // "left right", by rank
   int32_t bos_id = -1, eos_id = -1, eot_id = -1, pad_id = -1;
   bool add_bos = false, add_eos = false;
+  // hadal.tokenizer.nfc: whether text is brought to NFC first, where the file says so. llama.cpp
+  // has no such key; Hadal writes it where `pre` would imply the wrong thing.
+  std::optional<bool> nfc;
 };
 
 struct LoadedFiles {

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "format/load.h"
+#include "infer/tokenizer_file.h"
 
 namespace hadal::infer {
 namespace {
@@ -29,16 +30,7 @@ std::optional<Tokenizer> open_tokenizer(const format::LoadedFiles& files,
         fmt::format("tokenizer model '{}' is not byte-level BPE: token ids only", from.model));
     return std::nullopt;
   }
-  tokenizer::TokenizerParts parts;
-  parts.pre = from.pre;
-  parts.tokens = from.tokens;
-  parts.types = from.types;
-  parts.merges = from.merges;
-  parts.bos_id = from.bos_id;
-  parts.eos_id = from.eos_id;
-  parts.pad_id = from.pad_id;
-  parts.add_bos = from.add_bos;
-  return Tokenizer::from_parts(parts, files.path);
+  return tokenizer_from_gguf(from, files.path);
 }
 
 // Ends of a turn that files often leave out of their eos ids.

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "tokenizer/dialogue.h"
+#include "unit/tokenizer/small_tokenizer.h"
 
 namespace hadal::tokenizer {
 namespace {
@@ -106,18 +107,42 @@ std::vector<std::string> specials(Generation generation, const Dialogue& dialogu
   return out;
 }
 
+// Each with whether it has tools.
+constexpr std::pair<Generation, bool> kGenerations[] = {
+    {Generation::v2, false},    {Generation::v25, true},    {Generation::v3, true},
+    {Generation::r1, true},     {Generation::v31, true},    {Generation::v32, true},
+    {Generation::v4, true},     {Generation::chatml, true}, {Generation::qwen3, true},
+    {Generation::llama3, false}};
+
 TEST(Injection, SpecialTokensComeFromTheTemplateAlone) {
-  constexpr std::pair<Generation, bool> kGenerations[] = {
-      {Generation::v2, false},    {Generation::v25, true},    {Generation::v3, true},
-      {Generation::r1, true},     {Generation::v31, true},    {Generation::v32, true},
-      {Generation::v4, true},     {Generation::chatml, true}, {Generation::qwen3, true},
-      {Generation::llama3, false}};
   Texts texts(11);
   for (int round = 0; round < 2'500; ++round) {
     for (const auto& [generation, tools] : kGenerations) {
       const Pair pair = random_pair(texts, tools);
       ASSERT_EQ(specials(generation, pair.hostile), specials(generation, pair.harmless))
           << generation_name(generation) << " round " << round;
+    }
+  }
+}
+
+std::vector<int32_t> special_ids(const Tokenizer& tokenizer, const std::vector<int32_t>& ids) {
+  std::vector<int32_t> out;
+  std::copy_if(ids.begin(), ids.end(), std::back_inserter(out),
+               [&](int32_t id) { return tokenizer.is_special(id); });
+  return out;
+}
+
+TEST(Injection, SpecialIdsComeFromTheTemplateAlone) {
+  const Tokenizer tokenizer = small_tokenizer();
+  Texts texts(12);
+  for (int round = 0; round < 500; ++round) {
+    for (const auto& [generation, tools] : kGenerations) {
+      const Pair pair = random_pair(texts, tools);
+      const auto hostile = encode_dialogue(tokenizer, generation, pair.hostile, {});
+      const auto harmless = encode_dialogue(tokenizer, generation, pair.harmless, {});
+      ASSERT_EQ(special_ids(tokenizer, hostile), special_ids(tokenizer, harmless))
+          << generation_name(generation) << " round " << round;
+      ASSERT_EQ(tokenizer.decode(hostile), render_dialogue(generation, pair.hostile, {}));
     }
   }
 }
