@@ -37,7 +37,8 @@ HADAL_INLINE __m256i load_bytes(const uint8_t* p) {
 // Sixteen bytes of two codes: low halves, then high halves.
 HADAL_INLINE __m256i nibbles(const uint8_t* p) {
   const __m128i v = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
-  const __m256i both = _mm256_inserti128_si256(_mm256_castsi128_si256(v), _mm_srli_epi16(v, 4), 1);
+  const __m256i shift = _mm256_setr_epi32(0, 0, 0, 0, 4, 4, 4, 4);
+  const __m256i both = _mm256_srlv_epi32(_mm256_broadcastsi128_si256(v), shift);
   return _mm256_and_si256(both, _mm256_set1_epi8(15));
 }
 
@@ -128,6 +129,7 @@ struct MXFP4 : Small {
 struct Large {
   static constexpr int64_t weights = 256;
   static constexpr bool is_signed = false, has_min = false, power_scale = false;
+  static constexpr bool has_heads = false;  // begins with sixteen bytes as Q4_K's
   static constexpr int offset = 0;
 };
 
@@ -150,7 +152,7 @@ HADAL_INLINE __m128i eight_bytes(uint64_t v) {
 
 struct Q4_K : Large {
   static constexpr int64_t bytes = 144;
-  static constexpr bool has_min = true;
+  static constexpr bool has_min = true, has_heads = true;
   static constexpr int group = 32, sums16 = 8;
   HADAL_INLINE __m256i codes(const uint8_t* p, int j) {
     const __m256i v = load_bytes(p + 16 + j / 2 * 32);

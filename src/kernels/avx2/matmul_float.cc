@@ -1,4 +1,4 @@
-// dot16 products. A handful of rows is decoded to floats, 1024 columns at a time, and meets the
+// dot16 products. Eight rows are decoded to floats, 768 columns at a time, and meets the
 // activations in registers, 2 rows x 3 tokens (12 accumulators: enough to hide fma's latency, and
 // fewer loads than fmas). Each output keeps its 16 lanes between the pieces in a buffer, so the
 // order of its sums is that of dot16. Single activations skip the decoding pass for plain types.
@@ -11,9 +11,10 @@ namespace {
 
 using quant::Type;
 
-constexpr int64_t part = 1024;  // columns of a piece: whole blocks, whole FP8 tiles
-constexpr int64_t row_group = 4;
-constexpr int64_t token_group = 48;  // 4 x 48 outputs' lanes: 12 KiB
+// Columns of a piece: whole blocks and FP8 tiles, and all of a 576 wide key. Eight rows are 24 KiB.
+constexpr int64_t part = 768;
+constexpr int64_t row_group = 8;
+constexpr int64_t token_group = 48;  // 8 x 48 outputs' lanes: 24 KiB
 constexpr int64_t fp8_tile = 128;
 
 struct Lanes {
@@ -114,20 +115,20 @@ inline void tile(const float* const* w, const float* const* x, int64_t k, Lanes*
   }
 }
 
-template <int R>
-inline void tile_tokens(const float* const* w, const float* const* x, int64_t n, int64_t k,
-                        Lanes* lanes) {
-  int64_t t = 0;
-  for (; t + 3 <= n; t += 3) tile<R, 3>(w, x + t, k, lanes + t, token_group);
-  if (n - t == 2) tile<R, 2>(w, x + t, k, lanes + t, token_group);
-  if (n - t == 1) tile<R, 1>(w, x + t, k, lanes + t, token_group);
+// T tokens, which stay in the nearest cache, with all rows.
+template <int T>
+inline void tile_rows(const float* const* w, int64_t rows, const float* const* x, int64_t k,
+                      Lanes* lanes) {
+  int64_t r = 0;
+  for (; r + 2 <= rows; r += 2) tile<2, T>(w + r, x, k, lanes + r * token_group, token_group);
+  if (r < rows) tile<1, T>(w + r, x, k, lanes + r * token_group, token_group);
 }
 
 inline const float* activation(const Matmul& m, int64_t t) {
   return reinterpret_cast<const float*>(static_cast<const char*>(m.x) + t * m.x_stride);
 }
 
-// Rows [row, row + rows), rows <= 4, with tokens [t0, t0 + n), n <= 48.
+// Rows [row, row + rows), rows <= 8, with tokens [t0, t0 + n), n <= 48.
 void block(const Matmul& m, int64_t row, int64_t rows, int64_t t0, int64_t n, float scale) {
   alignas(64) float panel[row_group * part];
   Lanes lanes[row_group * token_group];
@@ -152,9 +153,10 @@ void block(const Matmul& m, int64_t row, int64_t rows, int64_t t0, int64_t n, fl
     }
     const float* x[token_group];
     for (int64_t t = 0; t < n; ++t) x[t] = activation(m, t0 + t) + begin;
-    int64_t r = 0;
-    for (; r + 2 <= rows; r += 2) tile_tokens<2>(w + r, x, n, count, lanes + r * token_group);
-    if (r < rows) tile_tokens<1>(w + r, x, n, count, lanes + r * token_group);
+    int64_t t = 0;
+    for (; t + 3 <= n; t += 3) tile_rows<3>(w, rows, x + t, count, lanes + t);
+    if (n - t == 2) tile_rows<2>(w, rows, x + t, count, lanes + t);
+    if (n - t == 1) tile_rows<1>(w, rows, x + t, count, lanes + t);
   }
   for (int64_t r = 0; r < rows; ++r) {
     for (int64_t t = 0; t < n; ++t) {

@@ -82,7 +82,7 @@ void matmul(const Matmul& m);
 void matmul_float(const Matmul& m, float scale);
 void matmul_transposed(const Matrix* w, int64_t row_begin, int64_t row_end, const float* x,
                        int64_t x_stride, int64_t n, float* y, int64_t y_stride, float* scratch);
-// Weights [begin, begin + count) of a row as floats; begin a multiple of 1024 for FP8 and blocks.
+// Weights [begin, begin + count) of a row as floats; begin a multiple of 256 for FP8 and blocks.
 void decode_floats(const Matrix& w, int64_t row, int64_t begin, int64_t count, float* out);
 void decode_row(const Matrix* w, int64_t row, float* out);
 void quantize(Activation activation, const float* x, int64_t k, void* out);
