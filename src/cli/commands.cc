@@ -8,6 +8,8 @@ void add_all_commands(CLI::App& app, Globals& globals) {
   // Models
 
   // Text
+  add_tokenize(app, globals);
+  add_template(app, globals);
 
   // Measure
 
