@@ -7,7 +7,7 @@ namespace {
 using quant::Type;
 
 // From this many activations on, unpacking eight rows into a panel pays.
-constexpr int64_t panel_tokens_min = 4;
+constexpr int64_t panel_tokens_min = 3;
 
 template <class F>
 void product(const Matmul& m) {

@@ -4,7 +4,6 @@
 // order of its sums is that of dot16. Single activations skip the decoding pass for plain types.
 #include "base/scalar.h"
 #include "kernels/avx2/simd.h"
-#include "kernels/decode.h"
 
 namespace hadal::kernels::avx2 {
 namespace {
@@ -158,12 +157,14 @@ void block(const Matmul& m, int64_t row, int64_t rows, int64_t t0, int64_t n, fl
     if (n - t == 2) tile_rows<2>(w, rows, x + t, count, lanes + t);
     if (n - t == 1) tile_rows<1>(w, rows, x + t, count, lanes + t);
   }
-  for (int64_t r = 0; r < rows; ++r) {
-    for (int64_t t = 0; t < n; ++t) {
-      const Lanes& l = lanes[r * token_group + t];
-      m.y[(t0 + t) * m.y_stride + row + r - m.row_begin] =
-          scale * add_lanes(_mm256_add_ps(l.low, l.high));
+  for (int64_t t = 0; t < n; ++t) {
+    __m256 v[row_group];
+    for (int64_t r = 0; r < row_group; ++r) {
+      const Lanes& l = lanes[(r < rows ? r : 0) * token_group + t];
+      v[r] = _mm256_add_ps(l.low, l.high);
     }
+    float* y = m.y + (t0 + t) * m.y_stride + row - m.row_begin;
+    _mm256_maskstore_ps(y, first_lanes(rows), _mm256_mul_ps(_mm256_set1_ps(scale), add_lanes8(v)));
   }
 }
 
@@ -229,7 +230,7 @@ void decode_floats(const Matrix& w, int64_t row, int64_t begin, int64_t count, f
     case Type::FP8_E4M3:
       return decode_fp8(w, row, begin, count, out);
     default:
-      return decode_part(w, row, begin, count, out);
+      return decode_integers(w, row, begin, count, out);
   }
 }
 

@@ -91,6 +91,7 @@ HADAL_INLINE void group_products(const __m256i* codes, __m256i scale, const int8
       for (int t = 0; t < T; ++t) {
         const __m256i s = pair_sums<F>(w, broadcast4(x[t] + at + 4 * (i + j)));
         sum[t] = j == 0 ? s : _mm256_add_epi16(sum[t], s);
+        __asm__("" : "+x"(sum[t]));  // or the compiler adds in a tree, and runs out of registers
       }
     }
     for (int t = 0; t < T; ++t) {
@@ -167,18 +168,18 @@ void panel(const Matmul& m) {
       const char* x[4];
       float* y[4];
       for (int64_t t = 0; t < m.n; t += 4) {
-        const int64_t n = m.n - t < 4 ? m.n - t : 4;
-        for (int64_t i = 0; i < n; ++i) {
-          x[i] = activation_row(m, t + i);
-          y[i] = m.y + (t + i) * m.y_stride + row - m.row_begin;
+        if (m.n - t == 1) {
+          x[0] = activation_row(m, t);
+          y[0] = m.y + t * m.y_stride + row - m.row_begin;
+          panel_tokens<F, 1>(blocks, begin, count, x, k, y, mask, begin == 0);
+          break;
         }
-        if (n == 4) {
-          panel_tokens<F, 4>(blocks, begin, count, x, k, y, mask, begin == 0);
-          continue;
+        for (int64_t i = 0; i < 4; ++i) {  // two or three: the last one again
+          const int64_t token = t + i < m.n ? t + i : m.n - 1;
+          x[i] = activation_row(m, token);
+          y[i] = m.y + token * m.y_stride + row - m.row_begin;
         }
-        for (int64_t i = 0; i < n; ++i) {
-          panel_tokens<F, 1>(blocks, begin, count, x + i, k, y + i, mask, begin == 0);
-        }
+        panel_tokens<F, 4>(blocks, begin, count, x, k, y, mask, begin == 0);
       }
     }
   }

@@ -17,6 +17,15 @@ HADAL_INLINE __m256i pair_sums(__m256i codes, __m256i x) {
   }
 }
 
+// Eight F16 to floats. They are put together in general registers: the vector ports are the busy
+// ones.
+HADAL_INLINE __m256 halves8(uint64_t h0, uint64_t h1, uint64_t h2, uint64_t h3, uint64_t h4,
+                            uint64_t h5, uint64_t h6, uint64_t h7) {
+  const uint64_t low = (h0 | h1 << 16) | (h2 | h3 << 16) << 32;
+  const uint64_t high = (h4 | h5 << 16) | (h6 | h7 << 16) << 32;
+  return _mm256_cvtph_ps(_mm_set_epi64x(static_cast<long long>(high), static_cast<long long>(low)));
+}
+
 // The block floats of eight rows.
 template <class F>
 HADAL_INLINE __m256 load_d(const uint8_t* const* p) {
@@ -24,21 +33,15 @@ HADAL_INLINE __m256 load_d(const uint8_t* const* p) {
     return _mm256_setr_ps(F::power(p[0]), F::power(p[1]), F::power(p[2]), F::power(p[3]),
                           F::power(p[4]), F::power(p[5]), F::power(p[6]), F::power(p[7]));
   } else {
-    return _mm256_cvtph_ps(
-        _mm_setr_epi16(static_cast<short>(F::d(p[0])), static_cast<short>(F::d(p[1])),
-                       static_cast<short>(F::d(p[2])), static_cast<short>(F::d(p[3])),
-                       static_cast<short>(F::d(p[4])), static_cast<short>(F::d(p[5])),
-                       static_cast<short>(F::d(p[6])), static_cast<short>(F::d(p[7]))));
+    return halves8(F::d(p[0]), F::d(p[1]), F::d(p[2]), F::d(p[3]), F::d(p[4]), F::d(p[5]),
+                   F::d(p[6]), F::d(p[7]));
   }
 }
 
 template <class F>
 HADAL_INLINE __m256 load_m(const uint8_t* const* p) {
-  return _mm256_cvtph_ps(
-      _mm_setr_epi16(static_cast<short>(F::m(p[0])), static_cast<short>(F::m(p[1])),
-                     static_cast<short>(F::m(p[2])), static_cast<short>(F::m(p[3])),
-                     static_cast<short>(F::m(p[4])), static_cast<short>(F::m(p[5])),
-                     static_cast<short>(F::m(p[6])), static_cast<short>(F::m(p[7]))));
+  return halves8(F::m(p[0]), F::m(p[1]), F::m(p[2]), F::m(p[3]), F::m(p[4]), F::m(p[5]), F::m(p[6]),
+                 F::m(p[7]));
 }
 
 // Eight scales or minima of 32 codes, each twice in the 16-bit halves of a lane.

@@ -84,6 +84,8 @@ void matmul_transposed(const Matrix* w, int64_t row_begin, int64_t row_end, cons
                        int64_t x_stride, int64_t n, float* y, int64_t y_stride, float* scratch);
 // Weights [begin, begin + count) of a row as floats; begin a multiple of 256 for FP8 and blocks.
 void decode_floats(const Matrix& w, int64_t row, int64_t begin, int64_t count, float* out);
+// The same for integer formats.
+void decode_integers(const Matrix& w, int64_t row, int64_t begin, int64_t count, float* out);
 void decode_row(const Matrix* w, int64_t row, float* out);
 void quantize(Activation activation, const float* x, int64_t k, void* out);
 

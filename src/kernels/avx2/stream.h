@@ -8,9 +8,31 @@
 
 namespace hadal::kernels::avx2 {
 
+// Sixteen 16-bit sums of each of eight rows to a sum a lane. Where four such sums fit into 16 bits
+// the tree begins there, and widens once for all rows instead of once for each.
 template <class F>
-HADAL_INLINE __m256i small_products(const uint8_t* p, __m256i x) {
-  return _mm256_madd_epi16(pair_sums<F>(F::codes(p, 0), x), _mm256_set1_epi16(1));
+HADAL_INLINE __m256i add_pairs8(const __m256i* v) {
+  const __m256i ones = _mm256_set1_epi16(1);
+  if constexpr (F::sums16 >= 4) {
+    __m256i q[4];
+    for (int i = 0; i < 4; ++i) {
+      q[i] = _mm256_add_epi16(_mm256_blend_epi32(v[i], v[i + 4], 0xf0),
+                              _mm256_permute2x128_si256(v[i], v[i + 4], 0x21));
+    }
+    const __m256i a = _mm256_madd_epi16(
+        _mm256_add_epi16(_mm256_unpacklo_epi64(q[0], q[1]), _mm256_unpackhi_epi64(q[0], q[1])),
+        ones);
+    const __m256i b = _mm256_madd_epi16(
+        _mm256_add_epi16(_mm256_unpacklo_epi64(q[2], q[3]), _mm256_unpackhi_epi64(q[2], q[3])),
+        ones);
+    const __m256 fa = _mm256_castsi256_ps(a), fb = _mm256_castsi256_ps(b);
+    return _mm256_add_epi32(_mm256_castps_si256(_mm256_shuffle_ps(fa, fb, 0x88)),
+                            _mm256_castps_si256(_mm256_shuffle_ps(fa, fb, 0xdd)));
+  } else {
+    __m256i wide[8];
+    for (int r = 0; r < 8; ++r) wide[r] = _mm256_madd_epi16(v[r], ones);
+    return add_lanes8(wide);
+  }
 }
 
 // Fetches `bytes` of the row eight rows further, to the second nearest cache: the hardware looks
@@ -40,8 +62,8 @@ static inline __m256 stream_small(const uint8_t* const* rows, int64_t row_bytes,
       const __m256i xs = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(codes + 32 * b));
       __m256i parts[8];
 #pragma GCC unroll 8
-      for (int r = 0; r < 8; ++r) parts[r] = small_products<F>(p[r], xs);
-      __m256i products = add_lanes8(parts);
+      for (int r = 0; r < 8; ++r) parts[r] = pair_sums<F>(F::codes(p[r], 0), xs);
+      __m256i products = add_pairs8<F>(parts);
       if constexpr (F::offset != 0) {
         products = _mm256_sub_epi32(products, _mm256_set1_epi32(F::offset * sums[b]));
       }
