@@ -34,6 +34,14 @@ void refuse_architecture(std::string_view architecture, std::string_view source)
        source, architecture);
 }
 
+void validate_config(const model::ModelConfig& config, std::string_view source) {
+  try {
+    model::validate(config);
+  } catch (const Error& error) {
+    throw Error(error.kind(), fmt::format("{}: {}", source, error.what()));
+  }
+}
+
 double yarn_mscale(double scale, double mscale) {
   return scale <= 1.0 ? 1.0 : 0.1 * mscale * std::log(scale) + 1.0;
 }

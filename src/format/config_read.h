@@ -27,6 +27,9 @@ HfConfig read_hf_config(const nlohmann::json& json, const std::string& source);
 // that Hadal knows of but cannot run, saying what it is; for unknown ones too.
 [[noreturn]] void refuse_architecture(std::string_view architecture, std::string_view source);
 
+// model::validate, whose errors then name `source`.
+void validate_config(const model::ModelConfig& config, std::string_view source);
+
 // The factor of YaRN on attention: 1 for scale <= 1, else 0.1 * mscale * ln(scale) + 1.
 double yarn_mscale(double scale, double mscale);
 

@@ -235,7 +235,7 @@ ModelConfig read_gguf_config(const Gguf& gguf, TensorTable& table,
   read_rope(keys, c);
   read_rope_factors(table, c);
   read_vocabulary(keys, gguf, table, c);
-  model::validate(c);
+  validate_config(c, gguf.source());
   return c;
 }
 

@@ -232,7 +232,7 @@ HfConfig read_hf_config(const nlohmann::json& value, const std::string& source) 
     c.eos_ids.push_back(static_cast<int32_t>(id));
   }
   result.fp8 = read_quantization(json);
-  model::validate(c);
+  validate_config(c, source);
   return result;
 }
 

@@ -40,8 +40,8 @@ Tensor as_tensor(const Gguf& gguf, const GgufTensor& from) {
   tensor.name = from.name;
   tensor.file = gguf.source();
   tensor.type = from.type;
-  const quant::TypeInfo* type = quant::find_type(from.type_id);
-  tensor.type_name = type != nullptr ? type->name : quant::foreign_type_name(from.type_id);
+  tensor.type_name =
+      from.type ? quant::type_info(*from.type).name : quant::foreign_type_name(from.type_id);
   tensor.type_id = from.type_id;
   tensor.rank = from.rank;
   tensor.shape = from.shape;
