@@ -34,21 +34,6 @@ struct MappedTensors {
       : file(path), tensors(parse_safetensors(file.bytes(), path)) {}
 };
 
-void add_tensor(const SafetensorsTensor& from, std::string_view file, TensorTable& table) {
-  Tensor tensor;
-  tensor.name = from.name;
-  tensor.file = file;
-  tensor.type = weight_type(from.dtype);
-  tensor.type_name = dtype_name(from.dtype);
-  if (from.shape.size() > tensor.shape.size())
-    fail(ErrorKind::format, "{}: tensor {} has {} extents, expected at most {}", file, from.name,
-         from.shape.size(), tensor.shape.size());
-  tensor.rank = static_cast<int>(from.shape.size());
-  std::copy(from.shape.begin(), from.shape.end(), tensor.shape.begin());
-  tensor.data = from.data;
-  table.add(tensor);
-}
-
 // File names of the index -> the tensors that it puts there.
 std::map<std::string, std::set<std::string>> read_index(const std::string& path) {
   const json index = read_json(path);
@@ -139,6 +124,21 @@ void add_generation_eos(const std::string& path, model::ModelConfig& config) {
 }
 
 }  // namespace
+
+void add_tensor(const SafetensorsTensor& from, std::string_view file, TensorTable& table) {
+  Tensor tensor;
+  tensor.name = from.name;
+  tensor.file = file;
+  tensor.type = weight_type(from.dtype);
+  tensor.type_name = dtype_name(from.dtype);
+  if (from.shape.size() > tensor.shape.size())
+    fail(ErrorKind::format, "{}: tensor {} has {} extents, expected at most {}", file, from.name,
+         from.shape.size(), tensor.shape.size());
+  tensor.rank = static_cast<int>(from.shape.size());
+  std::copy(from.shape.begin(), from.shape.end(), tensor.shape.begin());
+  tensor.data = from.data;
+  table.add(tensor);
+}
 
 LoadedFiles load_hf_folder(const std::string& path) {
   const fs::path folder(path);

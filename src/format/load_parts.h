@@ -2,10 +2,13 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "format/gguf_read.h"
 #include "format/load.h"
+#include "format/safetensors_read.h"
+#include "format/tensor_table.h"
 
 namespace hadal::format {
 
@@ -18,5 +21,8 @@ LoadedFiles load_gguf(const std::string& path);
 // The same from files in memory, the first of which has the keys. The bytes must outlive the
 // result.
 LoadedFiles bind_gguf_parts(const std::vector<const Gguf*>& parts, const std::string& path);
+
+// Enters a tensor of a safetensors file. Throws Error(format).
+void add_tensor(const SafetensorsTensor& tensor, std::string_view file, TensorTable& table);
 
 }  // namespace hadal::format
