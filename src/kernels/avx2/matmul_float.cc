@@ -20,10 +20,6 @@ struct Lanes {
   __m256 low, high;
 };
 
-inline int64_t element_bytes(Type type) {
-  return type == Type::F32 ? 4 : 2;
-}
-
 // Eight weights of a plain type.
 template <Type type>
 inline __m256 load8(const char* p) {
