@@ -6,6 +6,7 @@ void add_all_commands(CLI::App& app, Globals& globals) {
   // Talk
 
   // Models
+  add_show(app, globals);
 
   // Text
   add_tokenize(app, globals);

@@ -10,6 +10,7 @@ namespace hadal::cli {
 void add_list(CLI::App& app, Globals& globals);
 void add_tokenize(CLI::App& app, Globals& globals);
 void add_template(CLI::App& app, Globals& globals);
+void add_show(CLI::App& app, Globals& globals);
 void add_config(CLI::App& app, Globals& globals);
 void add_completion(CLI::App& app, Globals& globals);
 void add_version(CLI::App& app, Globals& globals);

@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "format/config_read.h"
+#include "format/printable.h"
 
 namespace hadal::format {
 namespace {
@@ -31,7 +32,7 @@ void refuse_architecture(std::string_view architecture, std::string_view source)
   fail(ErrorKind::unsupported,
        "{}: the architecture \"{}\" is none that Hadal runs (deepseek_v2, deepseek_v3, kimi_k2, "
        "llama, qwen2, qwen3; in GGUF files deepseek2, llama, qwen2, qwen3)",
-       source, architecture);
+       source, printable(architecture));
 }
 
 void validate_config(const model::ModelConfig& config, std::string_view source) {

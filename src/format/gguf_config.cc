@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "format/config_read.h"
+#include "format/printable.h"
 
 namespace hadal::format {
 namespace {
@@ -138,7 +139,7 @@ void read_rope(const Keys& keys, ModelConfig& c) {
   if (type == "none") return;
   if (type != "yarn")
     fail(ErrorKind::unsupported, "{}: {} is \"{}\", expected yarn or none", keys.source(),
-         keys.name("rope.scaling.type"), type);
+         keys.name("rope.scaling.type"), printable(type));
   rope.scaling = RopeScaling::yarn;
   rope.factor = keys.real("rope.scaling.factor");
   rope.original_context = keys.integer_or("rope.scaling.original_context_length", c.context_length);
@@ -213,7 +214,7 @@ ModelConfig read_gguf_config(const Gguf& gguf, TensorTable& table,
   ModelConfig c;
   c.source = gguf.string_or("general.architecture", "");
   c.architecture = architecture_of(c.source, gguf.source());
-  c.name = gguf.string_or("general.name", "");
+  c.name = printable(gguf.string_or("general.name", ""));
   const Keys keys(gguf, c.source);
   c.layers = keys.integer("block_count");
   c.hidden_size = keys.integer("embedding_length");

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "format/gguf_value.h"
+#include "format/printable.h"
 #include "quant/format.h"
 
 namespace hadal::format {
@@ -56,6 +57,9 @@ class Cursor {
     if (text.empty() || text.size() > name_bytes_max)
       fail(ErrorKind::format, "{}: {} ending at byte {} has {} bytes, expected 1 to {}", source_,
            what, position_, text.size(), name_bytes_max);
+    if (!is_printable(text))
+      fail(ErrorKind::format, "{}: {} ending at byte {} holds control characters: \"{}\"", source_,
+           what, position_, printable(text));
     return text;
   }
 

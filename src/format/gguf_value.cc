@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "base/error.h"
+#include "format/printable.h"
 
 namespace hadal::format {
 namespace {
@@ -183,10 +184,7 @@ std::string gguf_value_text(const GgufKey& key) {
     return fmt::format("[{} x {}]", key.count, gguf_type_name(key.element));
   if (key.type == GgufType::string) {
     uint64_t bytes = 0;
-    std::string_view text = string_at(key.bytes.data(), bytes);
-    constexpr size_t shown = 60;
-    return text.size() <= shown ? std::string(text)
-                                : fmt::format("{}... ({} bytes)", text.substr(0, shown), bytes);
+    return printable(string_at(key.bytes.data(), bytes), 60);
   }
   if (key.type == GgufType::boolean) return load<uint8_t>(key, 0) != 0 ? "true" : "false";
   return is_real(key.type) ? fmt::format("{}", static_cast<float>(gguf_real(key, 0)))

@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "format/config_read.h"
 #include "format/json_guard.h"
+#include "format/printable.h"
 
 namespace hadal::format {
 namespace {
@@ -69,7 +70,7 @@ void read_router(const JsonObject& json, bool v2, ModelConfig& c, std::vector<st
   const std::string scoring = json.string_or("scoring_func", v2 ? "softmax" : "sigmoid");
   if (scoring != "softmax" && scoring != "sigmoid")
     fail(ErrorKind::unsupported, "{}: {} is \"{}\", expected softmax or sigmoid", json.source(),
-         json.name("scoring_func"), scoring);
+         json.name("scoring_func"), printable(scoring));
   c.scoring = scoring == "softmax" ? Scoring::softmax : Scoring::sigmoid;
   const std::string method = json.string_or("topk_method", v2 ? "greedy" : "noaux_tc");
   c.expert_groups = json.integer_or("n_group", 1);
@@ -83,7 +84,7 @@ void read_router(const JsonObject& json, bool v2, ModelConfig& c, std::vector<st
   } else {
     fail(ErrorKind::unsupported,
          "{}: {} is \"{}\", expected greedy, group_limited_greedy or noaux_tc", json.source(),
-         json.name("topk_method"), method);
+         json.name("topk_method"), printable(method));
   }
   c.normalize_expert_weights = json.boolean_or("norm_topk_prob", !v2);
   c.expert_weights_scale = json.real_or("routed_scaling_factor", v2 ? 1.0 : 2.5);
@@ -160,7 +161,7 @@ void read_rope(const JsonObject& json, ModelConfig& c) {
     rope.high_freq_factor = scaling->real("high_freq_factor");
   } else {
     fail(ErrorKind::unsupported, "{}: {} is \"{}\", expected yarn, llama3 or default",
-         json.source(), scaling->name("rope_type"), type);
+         json.source(), scaling->name("rope_type"), printable(type));
   }
 }
 
@@ -172,7 +173,7 @@ bool read_quantization(const JsonObject& json) {
   if (method != "fp8" || fmt != "e4m3")
     fail(ErrorKind::unsupported,
          "{}: the weights are quantised by \"{}\" ({}); Hadal reads DeepSeek's fp8 (e4m3)",
-         json.source(), method, fmt);
+         json.source(), printable(method), printable(fmt));
   if (quantization->integers("weight_block_size") != std::vector<int64_t>{128, 128})
     fail(ErrorKind::unsupported, "{}: quantization_config.weight_block_size is not [128, 128]",
          json.source());

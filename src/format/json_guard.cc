@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/mapped_file.h"
+#include "format/printable.h"
 
 namespace hadal::format {
 namespace {
@@ -56,10 +57,10 @@ json parse_json(std::string_view text, std::string_view source, size_t bytes_max
   try {
     json value = json::parse(text, watch);
     if (!duplicate.empty())
-      fail(ErrorKind::format, "{}: the key \"{}\" occurs twice", source, duplicate);
+      fail(ErrorKind::format, "{}: the key \"{}\" occurs twice", source, printable(duplicate));
     return value;
   } catch (const json::exception& error) {
-    fail(ErrorKind::format, "{}: not valid JSON: {}", source, error.what());
+    fail(ErrorKind::format, "{}: not valid JSON: {}", source, printable(error.what(), 400));
   }
 }
 

@@ -9,6 +9,7 @@
 #include "format/config_read.h"
 #include "format/json_guard.h"
 #include "format/load_parts.h"
+#include "format/printable.h"
 #include "format/safetensors_read.h"
 
 namespace hadal::format {
@@ -50,36 +51,10 @@ std::map<std::string, std::set<std::string>> read_index(const std::string& path)
       fail(ErrorKind::format,
            "{}: tensor {} is said to be in \"{}\", expected the name of a .safetensors file in the "
            "same folder",
-           path, name, file);
+           path, printable(name), printable(file));
     files[file].insert(name);
   }
   return files;
-}
-
-using Shards = std::vector<std::shared_ptr<MappedTensors>>;
-
-Shards map_shards(const fs::path& folder, TensorTable& table) {
-  Shards shards;
-  const fs::path single = folder / "model.safetensors";
-  const fs::path index = folder / "model.safetensors.index.json";
-  if (!existing(single).empty()) {
-    shards.push_back(std::make_shared<MappedTensors>(single.string()));
-    for (const auto& tensor : shards.back()->tensors)
-      add_tensor(tensor, shards.back()->file.path(), table);
-    return shards;
-  }
-  if (existing(index).empty())
-    fail(ErrorKind::file, "{}: neither model.safetensors nor model.safetensors.index.json is there",
-         folder.string());
-  for (auto& [file, names] : read_index(index.string())) {
-    shards.push_back(std::make_shared<MappedTensors>((folder / file).string()));
-    for (const auto& tensor : shards.back()->tensors)
-      if (names.erase(tensor.name) > 0) add_tensor(tensor, shards.back()->file.path(), table);
-    if (!names.empty())
-      fail(ErrorKind::format, "{}: tensor {} is missing; {} says that it is here",
-           shards.back()->file.path(), *names.begin(), index.string());
-  }
-  return shards;
 }
 
 std::string read_text(const std::string& path) {
@@ -140,6 +115,34 @@ void add_tensor(const SafetensorsTensor& from, std::string_view file, TensorTabl
   table.add(tensor);
 }
 
+std::vector<std::shared_ptr<const void>> map_folder(const std::string& folder, TensorTable& table) {
+  std::vector<std::shared_ptr<const void>> keep;
+  const auto map = [&](const std::string& path) {
+    auto shard = std::make_shared<MappedTensors>(path);
+    keep.push_back(shard);
+    return shard;
+  };
+  const std::string single = existing(fs::path(folder) / "model.safetensors");
+  if (!single.empty()) {
+    const auto shard = map(single);
+    for (const auto& tensor : shard->tensors) add_tensor(tensor, shard->file.path(), table);
+    return keep;
+  }
+  const std::string index = existing(fs::path(folder) / "model.safetensors.index.json");
+  if (index.empty())
+    fail(ErrorKind::file, "{}: neither model.safetensors nor model.safetensors.index.json is there",
+         folder);
+  for (auto& [file, names] : read_index(index)) {
+    const auto shard = map((fs::path(folder) / file).string());
+    for (const auto& tensor : shard->tensors)
+      if (names.erase(tensor.name) > 0) add_tensor(tensor, shard->file.path(), table);
+    if (!names.empty())
+      fail(ErrorKind::format, "{}: tensor {} is missing; {} says that it is here",
+           shard->file.path(), *names.begin(), index);
+  }
+  return keep;
+}
+
 LoadedFiles load_hf_folder(const std::string& path) {
   const fs::path folder(path);
   const std::string config_path = existing(folder / "config.json");
@@ -156,7 +159,7 @@ LoadedFiles load_hf_folder(const std::string& path) {
   files.path = path;
   files.notes = std::move(config.notes);
   TensorTable table(path);
-  const Shards shards = map_shards(folder, table);
+  const auto shards = map_folder(path, table);
   files.model = bind_hf(config.model, table, files.notes);
   for (const Tensor& tensor : table.tensors())
     files.model->file_bytes += static_cast<int64_t>(tensor.data.size());

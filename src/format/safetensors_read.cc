@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "format/json_guard.h"
+#include "format/printable.h"
 
 namespace hadal::format {
 namespace {
@@ -27,7 +28,8 @@ Dtype read_dtype(const JsonObject& entry, std::string_view name) {
   const std::string text = entry.string_or("dtype", "");
   for (size_t i = 0; i < std::size(dtypes); ++i)
     if (text == dtypes[i].name) return static_cast<Dtype>(i);
-  fail(ErrorKind::format, "{}: tensor {} has the unknown dtype \"{}\"", entry.source(), name, text);
+  fail(ErrorKind::format, "{}: tensor {} has the unknown dtype \"{}\"", entry.source(), name,
+       printable(text));
 }
 
 // Bytes of a tensor of this shape; throws if they do not fit 63 bits.
@@ -46,6 +48,9 @@ int64_t bytes_of(const SafetensorsTensor& tensor, std::string_view source) {
 
 SafetensorsTensor read_entry(const std::string& name, const json& value,
                              std::span<const std::byte> buffer, const std::string& source) {
+  if (!is_printable(name))
+    fail(ErrorKind::format, "{}: the name of tensor \"{}\" holds control characters", source,
+         printable(name));
   const JsonObject entry(value, source, name + ".");
   SafetensorsTensor tensor{name, read_dtype(entry, name), entry.integers("shape"), {}};
   const json* shape = entry.find("shape");

@@ -81,6 +81,15 @@ TEST(HostileGguf, KeysOfTheContainer) {
   EXPECT_CONTAINS(error_for(g), "general.alignment is 48, expected a power of two");
 }
 
+TEST(HostileGguf, NamesThatWouldSteerATerminal) {
+  GgufBuilder g = tiny_gguf();
+  g.tensors[0].name = "a\033]0;title\007";
+  EXPECT_CONTAINS(error_for(g), "control characters: \"a?]0;title?\"");
+  g = tiny_gguf();
+  g.set_string("general.architecture", "\033[2J");
+  EXPECT_CONTAINS(error_for(g), "\"?[2J\" is none");
+}
+
 TEST(HostileGguf, TensorInfos) {
   const std::string name = "blk.0.ffn_up.weight";
   GgufBuilder g = tiny_gguf();
