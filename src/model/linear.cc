@@ -118,18 +118,25 @@ Matmul Input::product(const Matrix& w, int64_t row_begin, int64_t row_end, int64
 }
 
 void run(const Context& context, std::span<const Matmul> products) {
+  // First unit of each product; kept between calls so that a step does not allocate.
+  static thread_local std::vector<int64_t> first_units;
+  first_units.clear();
   int64_t units = 0;
-  for (const Matmul& product : products) units += unit_count(product);
+  for (const Matmul& product : products) {
+    first_units.push_back(units);
+    units += unit_count(product);
+  }
+  const std::span<const int64_t> firsts = first_units;
   context.pool.parallel_for(units, 1, [&](int64_t begin, int64_t end, int) {
     for (int64_t unit = begin; unit < end; ++unit) {
-      int64_t first = unit;
-      size_t i = 0;
-      while (first >= unit_count(products[i])) first -= unit_count(products[i++]);
+      const auto after = std::upper_bound(firsts.begin(), firsts.end(), unit);
+      const auto i = static_cast<size_t>(after - firsts.begin()) - 1;
       Matmul part = products[i];
       const int64_t rows = unit_rows(part);
-      part.row_begin += first * rows;
+      const int64_t first = (unit - firsts[i]) * rows;
+      part.row_begin += first;
       part.row_end = std::min(part.row_end, part.row_begin + rows);
-      part.y += first * rows;
+      part.y += first;
       context.kernels.matmul(part);
     }
   });
