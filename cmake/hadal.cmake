@@ -18,6 +18,9 @@ endif()
 # instruction set computes the same bits (docs/numerics.md).
 add_compile_options(-march=x86-64-v2 -ffp-contract=off -fno-math-errno -Wall -Wextra -Wpedantic
                     -Wshadow -Wnon-virtual-dtor -Werror)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+  add_compile_options(-Wno-deprecated-declarations)  # from inside GCC 12's std::stable_sort
+endif()
 if(HADAL_SANITIZE)
   add_compile_options(-fsanitize=${HADAL_SANITIZE} -fno-omit-frame-pointer
                       -fno-sanitize-recover=all)
