@@ -10,11 +10,18 @@ namespace {
 constexpr size_t kLinesMax = 600;
 constexpr size_t kColumnsMax = 100;
 constexpr size_t kFunctionLinesMax = 70;
+constexpr size_t kTestLinesMax = 90;  // a simulation is easier to follow in one piece
 
 // Code points, as an editor counts them.
 size_t columns(std::string_view line) {
   return static_cast<size_t>(
       std::count_if(line.begin(), line.end(), [](char c) { return (c & 0xC0) != 0x80; }));
+}
+
+// A line that is one raw string: a published pattern, say, which stays searchable in one piece.
+bool is_raw_literal(std::string_view line) {
+  line.remove_prefix(std::min(line.find_first_not_of(' '), line.size()));
+  return line.starts_with("R\"");
 }
 
 bool contains_word(std::string_view text, std::string_view word) {
@@ -54,6 +61,7 @@ bool opens_function(std::string_view head) {
 // Walks the braces of a file and reports each outermost function that is too long. Rough: it knows
 // no macros that hide braces, and none are wanted.
 void check_functions(const Source& source, Violations& out) {
+  const size_t lines_max = source.path.starts_with("tests/") ? kTestLinesMax : kFunctionLinesMax;
   std::string head;
   int depth = 0;
   int function_depth = -1;  // depth outside the function that we are in
@@ -72,10 +80,10 @@ void check_functions(const Source& source, Violations& out) {
         if (depth == function_depth) {
           function_depth = -1;
           const size_t lines = i - function_line + 1;
-          if (lines > kFunctionLinesMax) {
+          if (lines > lines_max) {
             out.push_back({source.path, function_line + 1,
                            "a function of " + std::to_string(lines) + " lines, at most " +
-                               std::to_string(kFunctionLinesMax) + " are wanted"});
+                               std::to_string(lines_max) + " are wanted"});
           }
         }
       }
@@ -98,7 +106,7 @@ void check_sizes(const std::vector<Source>& sources, Violations& out) {
     }
     for (size_t i = 0; i < source.lines.size(); ++i) {
       const size_t width = columns(source.lines[i]);
-      if (width > kColumnsMax) {
+      if (width > kColumnsMax && !is_raw_literal(source.lines[i])) {
         out.push_back({source.path, i + 1, "a line of " + std::to_string(width) + " columns"});
       }
     }

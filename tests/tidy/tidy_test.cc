@@ -112,6 +112,13 @@ TEST(Tidy, LimitsFilesAndLines) {
   EXPECT_TRUE(complains("src/model/a.cc", "// " + repeated("é", 98) + "\n", "a line of 101"));
 }
 
+TEST(Tidy, LetsRawLiteralsBeLong) {
+  const std::string pattern = "R\"(" + repeated("x", 200) + ")\";\n";
+  EXPECT_EQ(messages("src/model/a.cc", "const char* a =\n    " + pattern),
+            std::vector<std::string>{});
+  EXPECT_TRUE(complains("src/model/a.cc", "const char* a = " + pattern, "columns"));
+}
+
 TEST(Tidy, LimitsFunctions) {
   const std::string body = repeated("  f();\n", 68);
   const std::string longer = body + "  f();\n";
@@ -128,6 +135,8 @@ TEST(Tidy, LimitsFunctions) {
             std::vector<std::string>{});
   EXPECT_EQ(messages("src/model/a.cc", "const int a[] = {\n" + repeated("  (1),\n", 80) + "};\n"),
             std::vector<std::string>{});
+  EXPECT_EQ(messages("tests/a.cc", "void g() {\n" + longer + "}\n"), std::vector<std::string>{});
+  EXPECT_TRUE(complains("tests/a.cc", "void g() {\n" + repeated(" f();\n", 89) + "}\n", "of 91"));
   EXPECT_EQ(messages("src/kernels/a.cc", "void g() {\n" + longer + "}\n"),
             std::vector<std::string>{});
 }
