@@ -13,6 +13,10 @@ void add_all_commands(CLI::App& app, Globals& globals) {
   add_template(app, globals);
 
   // Measure
+  add_perplexity(app, globals);
+  add_bench(app, globals);
+  add_doctor(app, globals);
+  add_logits(app, globals);
 
   // Set-up
   add_config(app, globals);

@@ -163,11 +163,13 @@ std::span<const int64_t> NamedTensor::integers() const {
 }
 
 std::vector<NamedTensor> compute_logits(const model::Model& model, std::span<const int64_t> ids,
-                                        int64_t batch, const LogitsOptions& options,
+                                        int64_t batch, const LogitsOptions& wanted,
                                         ThreadPool& pool, const Progress& progress) {
   const auto total = static_cast<int64_t>(ids.size());
   HADAL_CHECK(batch >= 1 && total > 0 && total % batch == 0, "{} ids in {} rows", total, batch);
   const int64_t length = total / batch;
+  LogitsOptions options = wanted;
+  if (options.greedy_prompt == 0) options.greedy_prompt = length;
   check(model, ids, length, options);
   Sequence sequence(model, options.precision, pool,
                     std::max(length, options.greedy_prompt + options.greedy), length);

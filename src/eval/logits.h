@@ -20,7 +20,7 @@ struct LogitsOptions {
   bool router = false;  // router.N.indices, router.N.weights [B*T, k]; N counts all layers from 0
   bool mtp = false;     // mtp_logits [B, T-1, V]; with router, the MTP layer's router too
   int64_t greedy = 0;   // greedy_ids, greedy_margin [B, greedy], continuing the first greedy_prompt
-  int64_t greedy_prompt = 0;  // tokens of each row
+  int64_t greedy_prompt = 0;  // tokens of each row; 0: all
 };
 
 struct NamedTensor {

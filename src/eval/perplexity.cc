@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "eval/sequence.h"
+#include "infer/sampler.h"
 
 namespace hadal::eval {
 namespace {
@@ -61,10 +62,8 @@ int64_t chunk_for(const model::ModelConfig& config, int64_t window) {
 }
 
 double log_sum_exp(const float* logits, int64_t n) {
-  const float top = *std::max_element(logits, logits + n);
-  double sum = 0.0;
-  for (int64_t i = 0; i < n; ++i) sum += std::exp(static_cast<double>(logits[i] - top));
-  return static_cast<double>(top) + std::log(sum);
+  return infer::log_sum_exp({logits, static_cast<size_t>(n)},
+                            *std::max_element(logits, logits + n));
 }
 
 class Losses {

@@ -14,7 +14,7 @@ int64_t page_count(int64_t positions) {
 }  // namespace
 
 quant::Type cache_type(model::Precision precision) {
-  return precision == model::Precision::f32 ? quant::Type::F32 : quant::Type::BF16;
+  return precision == model::Precision::native ? quant::Type::BF16 : quant::Type::F32;
 }
 
 Sequence::Sequence(const model::Model& model, model::Precision precision, ThreadPool& pool,

@@ -13,7 +13,8 @@
 
 namespace hadal::eval {
 
-// The cache that belongs to a precision: F32 computes as references do, the others as serving does.
+// The cache that belongs to a precision: native serves, with a BF16 cache; the others compare with
+// references, which round no cache.
 quant::Type cache_type(model::Precision precision);
 
 class Sequence {

@@ -37,22 +37,30 @@ uint64_t bytes_of(const SafetensorsInfo& tensor) {
   return bytes;
 }
 
-std::string header_of(std::span<const SafetensorsInfo> tensors) {
-  nlohmann::ordered_json header;
-  header["__metadata__"] = {{"format", "pt"}};  // transformers refuses files that do not say it
-  uint64_t offset = 0;
-  for (const SafetensorsInfo& tensor : tensors) {
-    const uint64_t end = offset + bytes_of(tensor);
-    header[tensor.name] = {
-        {"dtype", dtype_of(tensor.type)}, {"shape", tensor.shape}, {"data_offsets", {offset, end}}};
-    offset = end;
+class Header {
+ public:
+  Header() { json_["__metadata__"] = {{"format", "pt"}}; }  // transformers wants it said
+
+  void add(const std::string& name, std::string_view dtype, const std::vector<int64_t>& shape,
+           uint64_t bytes) {
+    json_[name] = {
+        {"dtype", dtype}, {"shape", shape}, {"data_offsets", {offset_, offset_ + bytes}}};
+    offset_ += bytes;
   }
-  std::string text = header.dump();
-  text.resize((text.size() + 7) / 8 * 8, ' ');  // the data begins at a multiple of 8
-  const uint64_t size = text.size();
-  std::string out(reinterpret_cast<const char*>(&size), sizeof size);
-  return out + text;
-}
+
+  // The file's first bytes, up to the data.
+  std::string bytes() const {
+    std::string text = json_.dump();
+    text.resize((text.size() + 7) / 8 * 8, ' ');  // the data begins at a multiple of 8
+    const uint64_t size = text.size();
+    std::string out(reinterpret_cast<const char*>(&size), sizeof size);
+    return out + text;
+  }
+
+ private:
+  nlohmann::ordered_json json_;
+  uint64_t offset_ = 0;
+};
 
 }  // namespace
 
@@ -94,9 +102,13 @@ SafetensorsWriter::~SafetensorsWriter() {
 void SafetensorsWriter::open_shard() {
   const Shard& shard = shards_[current_];
   file_ = std::make_unique<OutputFile>(shard.path, replace_);
-  const std::string header =
-      header_of(std::span(tensors_).subspan(shard.first, shard.end - shard.first));
-  file_->write(header.data(), header.size());
+  Header header;
+  for (size_t i = shard.first; i < shard.end; ++i) {
+    const SafetensorsInfo& tensor = tensors_[i];
+    header.add(tensor.name, dtype_of(tensor.type), tensor.shape, bytes_of(tensor));
+  }
+  const std::string bytes = header.bytes();
+  file_->write(bytes.data(), bytes.size());
   current_done_ = 0;
 }
 
@@ -142,6 +154,19 @@ void SafetensorsWriter::finish() {
   HADAL_CHECK(current_ == shards_.size(), "{}: shard {} is incomplete", folder_, current_);
   if (shards_.size() > 1) write_index();
   finished_ = true;
+}
+
+void write_safetensors(const std::string& path, std::span<const SafetensorsTensor> tensors,
+                       bool replace) {
+  Header header;
+  for (const SafetensorsTensor& tensor : tensors)
+    header.add(tensor.name, dtype_name(tensor.dtype), tensor.shape, tensor.data.size());
+  const std::string bytes = header.bytes();
+  OutputFile file(path, replace);
+  file.write(bytes.data(), bytes.size());
+  for (const SafetensorsTensor& tensor : tensors)
+    file.write(tensor.data.data(), tensor.data.size());
+  file.commit();
 }
 
 }  // namespace hadal::format

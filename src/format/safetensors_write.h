@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/output_file.h"
+#include "format/safetensors_read.h"
 #include "quant/type.h"
 
 namespace hadal::format {
@@ -55,5 +56,9 @@ class SafetensorsWriter {
   std::unique_ptr<OutputFile> file_;
   bool finished_ = false;
 };
+
+// Writes one file of tensors that are in memory, whole or not at all. Throws as OutputFile does.
+void write_safetensors(const std::string& path, std::span<const SafetensorsTensor> tensors,
+                       bool replace);
 
 }  // namespace hadal::format

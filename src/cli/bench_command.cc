@@ -1,0 +1,184 @@
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <fmt/core.h>
+#include <nlohmann/json.hpp>
+
+#include "cli/command.h"
+#include "cli/commands.h"
+#include "cli/human.h"
+#include "cli/interrupt.h"
+#include "cli/precision_option.h"
+#include "eval/bench.h"
+#include "infer/loaded_model.h"
+#include "infer/model_store.h"
+#include "kernels/kernels.h"
+
+namespace hadal::cli {
+namespace {
+
+struct Options {
+  std::string model;
+  eval::BenchOptions bench;
+};
+
+double share(double value, double limit) {
+  return limit > 0.0 ? value / limit : 0.0;
+}
+
+// A row's speeds, and their shares of the limits.
+struct Rates {
+  double bytes_per_second, operations_per_second, of_read, of_fp32;
+};
+
+Rates rates(const eval::BenchRow& row, const eval::MachineLimits& limits) {
+  const double bytes = row.per_token.bytes * row.median;
+  const double operations = row.per_token.operations * row.median;
+  return {bytes, operations, share(bytes, limits.read_bytes_per_second),
+          share(operations, limits.best_fp32())};
+}
+
+void print_limits(const eval::MachineLimits& limits) {
+  fmt::print("machine: {} threads, memory read {:.1f} GB/s (one thread {:.1f})", limits.threads,
+             limits.read_bytes_per_second / 1e9, limits.read_bytes_per_second_one / 1e9);
+  for (const eval::Peak& peak : limits.peaks)
+    fmt::print(", {} {:.0f} G{}OP/s", peak.name, peak.operations_per_second / 1e9,
+               peak.integer ? "" : "FL");
+  fmt::print("\nkernels: {}\n\n", kernels::active().name);
+}
+
+void print_header() {
+  fmt::print("{:<8} {:>7} {:>7} {:>6} {:>10} {:>17} {:>10} {:>7} {:>7} {:>9} {:>7}\n", "work",
+             "tokens", "depth", "batch", "tokens/s", "[min .. max]", "MB/token", "GB/s", "of read",
+             "GFLOP/s", "of fma");
+}
+
+void print_row(const eval::BenchRow& row, const eval::MachineLimits& limits) {
+  const Rates r = rates(row, limits);
+  fmt::print(
+      "{:<8} {:>7} {:>7} {:>6} {:>10.2f} {:>17} {:>10.2f} {:>7.2f} {:>6.0f}% {:>9.1f} "
+      "{:>6.0f}%\n",
+      row.work, row.tokens, row.depth, row.batch, row.median,
+      fmt::format("[{:.2f} .. {:.2f}]", row.lowest, row.highest), row.per_token.bytes / 1e6,
+      r.bytes_per_second / 1e9, r.of_read * 100.0, r.operations_per_second / 1e9,
+      r.of_fp32 * 100.0);
+  std::fflush(stdout);
+}
+
+nlohmann::json to_json(const eval::BenchRow& row, const eval::MachineLimits& limits) {
+  const Rates r = rates(row, limits);
+  return {{"work", row.work},
+          {"tokens", row.tokens},
+          {"depth", row.depth},
+          {"batch", row.batch},
+          {"tokens_per_second", row.median},
+          {"tokens_per_second_min", row.lowest},
+          {"tokens_per_second_max", row.highest},
+          {"repetitions", row.tokens_per_second},
+          {"bytes_per_token", row.per_token.bytes},
+          {"operations_per_token", row.per_token.operations},
+          {"bytes_per_second", r.bytes_per_second},
+          {"operations_per_second", r.operations_per_second},
+          {"share_of_read", r.of_read},
+          {"share_of_fp32_fma", r.of_fp32}};
+}
+
+nlohmann::json to_json(const eval::MachineLimits& limits) {
+  nlohmann::json peaks = nlohmann::json::array();
+  for (const eval::Peak& peak : limits.peaks)
+    peaks.push_back({{"name", peak.name},
+                     {"instruction_set", peak.instruction_set},
+                     {"integer", peak.integer},
+                     {"operations_per_second", peak.operations_per_second}});
+  return {{"cpu", eval::machine_facts().cpu},
+          {"threads", limits.threads},
+          {"read_bytes_per_second", limits.read_bytes_per_second},
+          {"read_bytes_per_second_one_thread", limits.read_bytes_per_second_one},
+          {"peaks", peaks}};
+}
+
+void bench(const Options& options, const Globals& globals) {
+  ThreadPool pool(globals.threads);
+  const eval::MachineLimits limits = eval::measure_machine(pool);
+  const infer::LoadedModel loaded = infer::open_model(infer::find_model(options.model));
+  const eval::BenchOptions& wanted = options.bench;
+  if (!globals.json) {
+    print_limits(limits);
+    fmt::print("{}: {} of weights, precision {}\n", loaded.name,
+               format_bytes(static_cast<double>(loaded.model->file_bytes)),
+               precision_name(wanted.precision));
+    print_header();
+  }
+  const auto rows = eval::run_bench(*loaded.model, wanted, pool, [&](const eval::BenchRow& row) {
+    check_interrupt();
+    if (!globals.json) print_row(row, limits);
+  });
+  const eval::ProcessMemory memory = eval::process_memory();
+  if (globals.json) {
+    nlohmann::json out = {{"machine", to_json(limits)},
+                          {"kernels", kernels::active().name},
+                          {"model", loaded.name},
+                          {"weight_bytes", loaded.model->file_bytes},
+                          {"precision", precision_name(wanted.precision)},
+                          {"rows", nlohmann::json::array()},
+                          {"peak_resident_bytes", memory.peak_resident},
+                          {"anonymous_bytes", memory.anonymous_resident}};
+    for (const eval::BenchRow& row : rows) out["rows"].push_back(to_json(row, limits));
+    fmt::print("{}\n", out.dump(2));
+    return;
+  }
+  fmt::print("\npeak memory {} with the mapped file, {} of it not mapped from the file\n",
+             format_bytes(static_cast<double>(memory.peak_resident)),
+             format_bytes(static_cast<double>(memory.anonymous_resident)));
+}
+
+constexpr const char* help_end =
+    "Tokens per second are medians over the repetitions. MB/token is what a token must read at "
+    "the\n"
+    "least (weights once per step, the cache of its sequence); \"of read\" is that rate as a "
+    "share\n"
+    "of the memory bandwidth measured in the same run, \"of fma\" the arithmetic as a share of "
+    "the\n"
+    "best FP32 multiply-add rate. Token ids are random, so every expert is equally likely.\n\n"
+    "Examples:\n"
+    "  hadal bench model.gguf                       prompt of 512, then 64 generated tokens\n"
+    "  hadal bench model.gguf -p 2048 -d 0,4096     at two depths\n"
+    "  hadal bench model.gguf -p 0 -b 1,8,16        generation of several sequences together\n";
+
+}  // namespace
+
+void add_bench(CLI::App& app, Globals& globals) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command =
+      add_command(app, globals, "bench", "Measure speed against the machine's limits", help_end,
+                  [options, &globals] {
+                    Options o = *options;
+                    std::erase(o.bench.prompts, 0);
+                    std::erase(o.bench.batches, 0);
+                    bench(o, globals);
+                  });
+  command->add_option("MODEL", options->model, "Model file, folder or name");
+  command->add_option("-p,--prompt", options->bench.prompts, "Prompt lengths; 0: none")
+      ->delimiter(',')
+      ->capture_default_str();
+  command->add_option("-n,--generate", options->bench.generate, "Tokens to generate per sequence")
+      ->capture_default_str();
+  command->add_option("-d,--depth", options->bench.depths, "Tokens in the cache before")
+      ->delimiter(',')
+      ->capture_default_str();
+  command
+      ->add_option("-b,--batch", options->bench.batches,
+                   "Sequences that generate together; 0: no generation")
+      ->delimiter(',')
+      ->capture_default_str();
+  command->add_option("-r,--repetitions", options->bench.repetitions, "Repetitions of each row")
+      ->capture_default_str();
+  command->add_option("--chunk", options->bench.chunk, "Prompt tokens per forward call")
+      ->capture_default_str();
+  add_precision(command, &options->bench.precision);
+  add_threads(command, globals);
+  add_json(command, globals);
+}
+
+}  // namespace hadal::cli
