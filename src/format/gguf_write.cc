@@ -45,33 +45,33 @@ std::string array_head(GgufType element, uint64_t count) {
 }  // namespace
 
 void GgufKeys::add_u32(std::string_view key, uint32_t value) {
-  add_raw(key, GgufType::U32, bytes_of(value));
+  add_raw(key, GgufType::u32, bytes_of(value));
 }
 
 void GgufKeys::add_f32(std::string_view key, float value) {
-  add_raw(key, GgufType::F32, bytes_of(value));
+  add_raw(key, GgufType::f32, bytes_of(value));
 }
 
 void GgufKeys::add_bool(std::string_view key, bool value) {
-  add_raw(key, GgufType::BOOL, bytes_of(static_cast<uint8_t>(value)));
+  add_raw(key, GgufType::boolean, bytes_of(static_cast<uint8_t>(value)));
 }
 
 void GgufKeys::add_string(std::string_view key, std::string_view value) {
   std::string bytes;
   put_string(bytes, value);
-  add_raw(key, GgufType::STRING, std::move(bytes));
+  add_raw(key, GgufType::string, std::move(bytes));
 }
 
 void GgufKeys::add_strings(std::string_view key, std::span<const std::string_view> values) {
-  std::string bytes = array_head(GgufType::STRING, values.size());
+  std::string bytes = array_head(GgufType::string, values.size());
   for (const std::string_view value : values) put_string(bytes, value);
-  add_raw(key, GgufType::ARRAY, std::move(bytes));
+  add_raw(key, GgufType::array, std::move(bytes));
 }
 
 void GgufKeys::add_i32s(std::string_view key, std::span<const int32_t> values) {
-  std::string bytes = array_head(GgufType::I32, values.size());
+  std::string bytes = array_head(GgufType::i32, values.size());
   for (const int32_t value : values) put(bytes, value);
-  add_raw(key, GgufType::ARRAY, std::move(bytes));
+  add_raw(key, GgufType::array, std::move(bytes));
 }
 
 void GgufKeys::add_raw(std::string_view key, GgufType type, std::string bytes) {

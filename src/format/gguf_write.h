@@ -9,26 +9,10 @@
 #include <vector>
 
 #include "base/output_file.h"
+#include "format/gguf_read.h"
 #include "quant/type.h"
 
 namespace hadal::format {
-
-// Ids of value types in GGUF files.
-enum class GgufType : uint32_t {
-  U8 = 0,
-  I8 = 1,
-  U16 = 2,
-  I16 = 3,
-  U32 = 4,
-  I32 = 5,
-  F32 = 6,
-  BOOL = 7,
-  STRING = 8,
-  ARRAY = 9,
-  U64 = 10,
-  I64 = 11,
-  F64 = 12,
-};
 
 // The keys of a file to be, in order. Adding a key again replaces its value in place.
 class GgufKeys {
