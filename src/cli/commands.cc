@@ -7,6 +7,9 @@ void add_all_commands(CLI::App& app, Globals& globals) {
 
   // Models
   add_show(app, globals);
+  add_convert(app, globals);
+  add_quantize(app, globals);
+  add_synth(app, globals);
 
   // Text
   add_tokenize(app, globals);

@@ -146,6 +146,7 @@ void add_tokenizer_keys(const GgufTokenizer& t, const std::string& chat_template
   keys.add_strings("tokenizer.ggml.merges", t.merges);
   keys.add_bool("tokenizer.ggml.add_bos_token", t.add_bos);
   keys.add_bool("tokenizer.ggml.add_eos_token", t.add_eos);
+  if (t.nfc) keys.add_bool("hadal.tokenizer.nfc", *t.nfc);
   if (!chat_template.empty()) keys.add_string("tokenizer.chat_template", chat_template);
 }
 

@@ -33,6 +33,9 @@ struct PreTokenizerStep {
   std::string regex;
 };
 
+// The steps by which a tokenizer.json spells a kind.
+std::vector<PreTokenizerStep> pre_tokenizer_steps(PreTokenizer kind);
+
 // The kind whose steps these are, comparing expressions with the known ones.
 std::optional<PreTokenizer> recognise_pre_tokenizer(const std::vector<PreTokenizerStep>& steps);
 

@@ -174,6 +174,15 @@ std::string pre_tokenizer_names() {
   return out;
 }
 
+std::vector<PreTokenizerStep> pre_tokenizer_steps(PreTokenizer kind) {
+  for (Known& known : make_known()) {
+    if (known.kind == kind) {
+      return std::move(known.steps);
+    }
+  }
+  return {};
+}
+
 std::optional<PreTokenizer> recognise_pre_tokenizer(const std::vector<PreTokenizerStep>& steps) {
   for (const Known& known : make_known()) {
     if (std::equal(steps.begin(), steps.end(), known.steps.begin(), known.steps.end(), same)) {
