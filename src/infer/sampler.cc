@@ -22,13 +22,15 @@ constexpr size_t lanes = 16;
 // Up to here a heap beats partitioning the whole vocabulary.
 constexpr size_t heap_max = 1024;
 
-// exp(x) for x <= 0 within 2 ulp (Cephes' polynomial), written so that compilers vectorise it, and
-// the same on every machine, which the C library's is not. 0 below -87.
+// exp(x) for x <= 0 within 2 ulp (Cephes' polynomial), 0 below -87: without branches, so that
+// compilers vectorise it, and the same on every machine, which the C library's is not.
 inline float exp_nonpositive(float x) {
   constexpr float rounder = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
-  const float clamped = x > -87.0f ? x : -87.0f;
-  const float n = (clamped * 1.44269504088896341f + rounder) - rounder;
-  const float r = (clamped - n * 0.693359375f) + n * 2.12194440e-4f;
+  const uint32_t in_range = 0u - static_cast<uint32_t>(x > -87.0f);
+  const float bounded = bits_float(float_bits(x) & in_range);
+  const float shifted = bounded * 1.44269504088896341f + rounder;
+  const float n = shifted - rounder;
+  const float r = (bounded - n * 0.693359375f) + n * 2.12194440e-4f;
   float p = 1.9875691500e-4f;
   p = p * r + 1.3981999507e-3f;
   p = p * r + 8.3334519073e-3f;
@@ -36,8 +38,8 @@ inline float exp_nonpositive(float x) {
   p = p * r + 1.6666665459e-1f;
   p = p * r + 5.0000001201e-1f;
   p = p * (r * r) + r + 1.0f;
-  const float power = bits_float(static_cast<uint32_t>(static_cast<int32_t>(n) + 127) << 23);
-  return x > -87.0f ? p * power : 0.0f;
+  // The low bits of `shifted` are n: moved into the exponent they multiply p by 2^n.
+  return bits_float((float_bits(p) + (float_bits(shifted) << 23)) & in_range);
 }
 
 struct Extreme {
@@ -172,7 +174,9 @@ double Sampler::weigh(std::span<const float> logits, float largest, float invers
     const int64_t ties = int64_t{cut.id} + 1 - static_cast<int64_t>(begin);
     for (size_t i = 0; i < n; ++i) {
       const float weight = exp_nonpositive((x[i] - largest) * inverse_temperature);
-      w[i] = weight >= cut.weight && x[i] >= cut.logit ? weight : 0.0f;
+      const uint32_t kept =
+          static_cast<uint32_t>(weight >= cut.weight) & static_cast<uint32_t>(x[i] >= cut.logit);
+      w[i] = bits_float(float_bits(weight) & (0u - kept));
     }
     for (size_t i = static_cast<size_t>(std::clamp<int64_t>(ties, 0, static_cast<int64_t>(n)));
          i < n; ++i)
