@@ -17,6 +17,8 @@ using model::RopeLayout;
 using model::RopeScaling;
 using model::Scoring;
 
+constexpr int64_t mtp_layers_max = 16;
+
 // The keys of one architecture: "block_count" stands for "deepseek2.block_count".
 class Keys {
  public:
@@ -169,17 +171,24 @@ void read_rope_factors(TensorTable& table, ModelConfig& c) {
   c.rope.scaling = RopeScaling::factors;
 }
 
-// Layers with nextn.* tensors predict further tokens. They may be counted in block_count.
-void read_mtp(const Keys& keys, const TensorTable& table, ModelConfig& c) {
-  int64_t last = keys.integer_or("nextn_predict_layers", 0);
-  if (last < 0 || last > 16)
-    fail(ErrorKind::format, "{}: {} is {}, expected 0 to 16", keys.source(),
-         keys.name("nextn_predict_layers"), last);
-  const auto is_mtp = [&](int64_t layer) {
-    return table.has(fmt::format("blk.{}.nextn.eh_proj.weight", layer));
+// Layers with nextn.* tensors predict further tokens. Writers count them in block_count or not, and
+// some keep the count but leave the tensors out.
+void read_mtp(const Keys& keys, const TensorTable& table, ModelConfig& c,
+              std::vector<std::string>& notes) {
+  const int64_t stated = keys.integer_or("nextn_predict_layers", 0);
+  if (stated < 0 || stated > mtp_layers_max)
+    fail(ErrorKind::format, "{}: {} is {}, expected 0 to {}", keys.source(),
+         keys.name("nextn_predict_layers"), stated, mtp_layers_max);
+  const auto has = [&](int64_t layer, const char* tensor) {
+    return table.has(fmt::format("blk.{}.{}", layer, tensor));
   };
-  while (c.layers > 1 && is_mtp(c.layers - 1)) --c.layers;
-  while (c.mtp_layers < 16 && is_mtp(c.layers + c.mtp_layers)) ++c.mtp_layers;
+  while (c.layers > 1 && has(c.layers - 1, "nextn.eh_proj.weight")) --c.layers;
+  while (c.mtp_layers < mtp_layers_max && has(c.layers + c.mtp_layers, "nextn.eh_proj.weight"))
+    ++c.mtp_layers;
+  if (stated > 0 && c.mtp_layers == 0) {
+    if (c.layers > stated && !has(c.layers - 1, "attn_norm.weight")) c.layers -= stated;
+    notes.push_back(fmt::format("the keys name {} MTP layers, the file holds none", stated));
+  }
 }
 
 void read_vocabulary(const Keys& keys, const Gguf& gguf, const TensorTable& table, ModelConfig& c) {
@@ -224,7 +233,7 @@ ModelConfig read_gguf_config(const Gguf& gguf, TensorTable& table,
   c.rms_norm_eps = keys.real("attention.layer_norm_rms_epsilon");
   c.intermediate_size = keys.integer_or("feed_forward_length", 0);
   c.tied_head = !table.has("output.weight");
-  read_mtp(keys, table, c);
+  read_mtp(keys, table, c, notes);
   if (c.is_mla()) {
     read_mla(keys, table, c);
     read_experts(keys, c, notes);

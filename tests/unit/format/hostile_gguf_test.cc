@@ -217,6 +217,35 @@ TEST(HostileGguf, GroupsAreAssumedForThePublishedShapeOnly) {
   EXPECT_EQ(load(bytes).model->config.expert_groups, 2);
 }
 
+TEST(HostileGguf, LayersThatPredictFurtherTokens) {
+  GgufBuilder g = tiny_gguf();
+  g.set_u32("deepseek2.nextn_predict_layers", 1);
+  g.set_u32("deepseek2.block_count", 3);
+  const Bytes counted = g.build();
+  const LoadedFiles without = load(counted);
+  EXPECT_EQ(without.model->config.layers, 2);
+  EXPECT_CONTAINS(without.notes.at(0), "the file holds none");
+  // The mixture's layer again, as layer 2, with what makes it an MTP layer.
+  for (const auto& tensor : std::vector(g.tensors))
+    if (tensor.name.starts_with("blk.1.")) {
+      g.tensors.push_back(tensor);
+      g.tensors.back().name[4] = '2';
+    }
+  for (const char* norm : {"enorm", "hnorm", "shared_head_norm"})
+    g.add(std::string("blk.2.nextn.") + norm + ".weight", {4});
+  g.add("blk.2.nextn.eh_proj.weight", {8, 4});
+  g.add("blk.2.nextn.shared_head_head.weight", {4, 6});
+  for (const uint32_t count : {3, 2}) {  // counted in block_count, or not
+    g.set_u32("deepseek2.block_count", count);
+    const Bytes bytes = g.build();
+    const LoadedFiles files = load(bytes);
+    EXPECT_EQ(files.model->config.layers, 2);
+    ASSERT_EQ(files.model->mtp.size(), 1u);
+    EXPECT_EQ(files.model->mtp[0].eh_proj.cols, 8);
+    EXPECT_TRUE(files.notes.empty());
+  }
+}
+
 TEST(HostileGguf, EveryPrefixIsRefused) {
   const Bytes whole = tiny_gguf().build();
   for (size_t length = 0; length < whole.size(); ++length) {
