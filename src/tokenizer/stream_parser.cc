@@ -1,5 +1,7 @@
 #include "tokenizer/stream_parser.h"
 
+#include <algorithm>
+
 namespace hadal::tokenizer {
 namespace {
 
@@ -19,13 +21,8 @@ std::unordered_map<int32_t, Marker> find_markers(const Tokenizer& tokenizer) {
       out.emplace(*id, marker);
     }
   }
-  for (std::string_view text : kEnds) {
-    if (const auto id = tokenizer.special_id(text)) {
-      out.emplace(*id, Marker::end);
-    }
-  }
-  if (tokenizer.eos_id() >= 0) {
-    out.insert_or_assign(tokenizer.eos_id(), Marker::end);
+  for (int32_t id : answer_end_ids(tokenizer)) {
+    out.insert_or_assign(id, Marker::end);
   }
   return out;
 }
@@ -56,8 +53,27 @@ std::vector<StreamEvent> StreamParser::push(int32_t id) {
   return markup_.push_text(tokenizer_.token_bytes(id));
 }
 
+std::vector<StreamEvent> StreamParser::push_text(std::string_view bytes) {
+  return markup_.push_text(bytes);
+}
+
 std::vector<StreamEvent> StreamParser::finish() {
   return markup_.finish();
+}
+
+std::vector<int32_t> answer_end_ids(const Tokenizer& tokenizer) {
+  std::vector<int32_t> out;
+  for (std::string_view text : kEnds) {
+    if (const auto id = tokenizer.special_id(text)) {
+      out.push_back(*id);
+    }
+  }
+  if (tokenizer.eos_id() >= 0) {
+    out.push_back(tokenizer.eos_id());
+  }
+  std::sort(out.begin(), out.end());
+  out.erase(std::unique(out.begin(), out.end()), out.end());
+  return out;
 }
 
 }  // namespace hadal::tokenizer

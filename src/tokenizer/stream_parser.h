@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -22,6 +23,8 @@ class StreamParser {
 
   // Events that the next token of the answer settles; what may still become markup waits.
   std::vector<StreamEvent> push(int32_t id);
+  // The same for text that is no whole token: what stands before a stop string.
+  std::vector<StreamEvent> push_text(std::string_view bytes);
   // The answer is over: what waits comes out, an open tool call ends.
   std::vector<StreamEvent> finish();
   bool in_reasoning() const { return markup_.in_reasoning(); }
@@ -31,5 +34,9 @@ class StreamParser {
   std::unordered_map<int32_t, Marker> markers_;  // special tokens that mean something
   MarkupParser markup_;
 };
+
+// The ids that end an answer: end of text or of turn, and the beginning of a foreign turn. Nothing
+// behind one of them yields an event, so generation may stop there. Ascending.
+std::vector<int32_t> answer_end_ids(const Tokenizer& tokenizer);
 
 }  // namespace hadal::tokenizer

@@ -86,6 +86,22 @@ TEST(StreamParser, OtherSpecialTokensAreNotShown) {
             "1(ab)0;");
 }
 
+TEST(StreamParser, NothingComesAfterAnEnd) {
+  const Tokenizer t = small_tokenizer();
+  for (int32_t id : answer_end_ids(t)) {
+    StreamParser parser(t, Generation::v3, false);
+    const auto events = parser.push_text("before");
+    EXPECT_EQ(printed(events), "1(before)0;");
+    parser.push(id);
+    EXPECT_TRUE(parser.push_text("behind").empty());
+    EXPECT_TRUE(parser.finish().empty());
+  }
+  const auto ends = answer_end_ids(t);
+  for (const char* text : {"<｜end▁of▁sentence｜>", "<｜User｜>", "<|im_end|>", "<|eot_id|>"}) {
+    EXPECT_TRUE(std::binary_search(ends.begin(), ends.end(), t.special_id(text).value())) << text;
+  }
+}
+
 TEST(StreamParser, IdsOutsideTheVocabularyAreNothing) {
   const Tokenizer t = small_tokenizer();
   EXPECT_EQ(parsed(t, Generation::v3, false, {'a', -5, 1 << 30, t.size(), 'b'}), "1(ab)0;");
