@@ -85,12 +85,13 @@ class ChatFile : public ::testing::Test {
   static tokenizer::Dialogue dialogue() {
     tokenizer::Dialogue out;
     out.messages.resize(3);
-    out.messages[0] = {.role = tokenizer::Role::system, .content = "Be brief."};
-    out.messages[1] = {.role = tokenizer::Role::user, .content = "<｜User｜> \"é\"\n"};
-    out.messages[2] = {.role = tokenizer::Role::assistant,
-                       .content = "12",
-                       .reasoning_content = "7 + 5",
-                       .tool_calls = {{"c1", "add", "{\"a\": 7}"}}};
+    out.messages[0].role = tokenizer::Role::system;
+    out.messages[0].content = "Be brief.";
+    out.messages[1].content = "<｜User｜> \"é\"\n";
+    out.messages[2].role = tokenizer::Role::assistant;
+    out.messages[2].content = "12";
+    out.messages[2].reasoning_content = "7 + 5";
+    out.messages[2].tool_calls = {{"c1", "add", "{\"a\": 7}"}};
     return out;
   }
 
