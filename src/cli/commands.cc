@@ -10,6 +10,7 @@ void add_all_commands(CLI::App& app, Globals& globals) {
   add_convert(app, globals);
   add_quantize(app, globals);
   add_synth(app, globals);
+  add_list(app, globals);
 
   // Text
   add_tokenize(app, globals);

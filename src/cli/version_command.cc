@@ -3,17 +3,19 @@
 
 #include "cli/command.h"
 #include "cli/commands.h"
+#include "kernels/kernels.h"
 
 namespace hadal::cli {
 namespace {
 
 void print_version(bool json) {
+  const char* isa = kernels::active().name;
   if (json) {
-    const nlohmann::ordered_json value = {{"version", HADAL_VERSION},
-                                          {"compiler", "g++ " __VERSION__}};
+    const nlohmann::ordered_json value = {
+        {"version", HADAL_VERSION}, {"compiler", "g++ " __VERSION__}, {"kernels", isa}};
     fmt::print("{}\n", value.dump());
   } else {
-    fmt::print("hadal {} (g++ {})\n", HADAL_VERSION, __VERSION__);
+    fmt::print("hadal {} (g++ {}, {} kernels)\n", HADAL_VERSION, __VERSION__, isa);
   }
 }
 
