@@ -4,6 +4,7 @@ namespace hadal::cli {
 
 void add_all_commands(CLI::App& app, Globals& globals) {
   // Talk
+  add_run(app, globals);
 
   // Models
   add_show(app, globals);

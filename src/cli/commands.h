@@ -7,6 +7,7 @@
 
 namespace hadal::cli {
 
+void add_run(CLI::App& app, Globals& globals);
 void add_list(CLI::App& app, Globals& globals);
 void add_convert(CLI::App& app, Globals& globals);
 void add_quantize(CLI::App& app, Globals& globals);

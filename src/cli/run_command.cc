@@ -197,8 +197,9 @@ void add_run(CLI::App& app, Globals& globals) {
       ->type_name("TEXT");
   add_lengths(command, *options);
   add_threads(command, globals);
-  command->add_flag("--stats,!--no-stats", options->stats,
-                    "Speed and memory after each answer, on stderr (default at a terminal)");
+  command->add_flag_function(
+      "--stats,!--no-stats", [options](int64_t count) { options->stats = count > 0; },
+      "Speed and memory after each answer, on stderr (default at a terminal)");
   command->add_flag("--verbose", options->verbose, "Say what was loaded and how it is sampled");
   add_json(command, globals);
   add_sampling(command, *options);
