@@ -9,6 +9,8 @@ namespace hadal::cli {
 namespace {
 
 volatile sig_atomic_t interrupts = 0;
+termios terminal_mode = {};
+volatile sig_atomic_t terminal_mode_set = 0;
 
 void handle_interrupt(int) {
   if (interrupts > 0) {
@@ -17,6 +19,7 @@ void handle_interrupt(int) {
     if (isatty(STDERR_FILENO) == 1) {
       [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, reset, sizeof reset - 1);
     }
+    if (terminal_mode_set != 0) tcsetattr(STDIN_FILENO, TCSANOW, &terminal_mode);
     _exit(130);
   }
   interrupts = interrupts + 1;
@@ -39,6 +42,13 @@ bool interrupted() {
 
 void clear_interrupt() {
   interrupts = 0;
+}
+
+void restore_terminal_on_exit(const termios* mode) {
+  terminal_mode_set = 0;
+  if (mode == nullptr) return;
+  terminal_mode = *mode;
+  terminal_mode_set = 1;
 }
 
 void check_interrupt() {

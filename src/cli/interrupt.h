@@ -2,6 +2,8 @@
 // unanswered, leaves at once with exit code 130.
 #pragma once
 
+#include <termios.h>
+
 namespace hadal::cli {
 
 // Handles SIGINT; SIGPIPE keeps its default, so `hadal ... | head` ends quietly.
@@ -9,6 +11,9 @@ void install_signal_handlers();
 
 bool interrupted();
 void clear_interrupt();
+
+// While a program keeps the terminal in a mode of its own: the mode to leave behind. nullptr: none.
+void restore_terminal_on_exit(const termios* mode);
 
 // Throws Error(interrupted) if the flag is set.
 void check_interrupt();

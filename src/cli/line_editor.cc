@@ -12,6 +12,7 @@
 #include <langinfo.h>
 #include <locale.h>
 #include <poll.h>
+#include <termios.h>
 #include <unistd.h>
 #include <wchar.h>
 
@@ -38,6 +39,33 @@ void put(const char* sequence) {
   std::fflush(stdout);
 }
 
+// Between two lines the terminal neither echoes nor collects lines: what is typed while an answer
+// comes does not mix with it, and waits for the next prompt, Ctrl+D too.
+class QuietTerminal {
+ public:
+  QuietTerminal() {
+    if (tcgetattr(STDIN_FILENO, &before_) != 0) return;
+    changed_ = true;
+    restore_terminal_on_exit(&before_);
+    termios quiet = before_;
+    quiet.c_lflag &= ~static_cast<tcflag_t>(ICANON | ECHO);
+    quiet.c_cc[VMIN] = 1;
+    quiet.c_cc[VTIME] = 0;
+    tcsetattr(STDIN_FILENO, TCSANOW, &quiet);
+  }
+  ~QuietTerminal() {
+    if (!changed_) return;
+    tcsetattr(STDIN_FILENO, TCSANOW, &before_);
+    restore_terminal_on_exit(nullptr);
+  }
+  QuietTerminal(const QuietTerminal&) = delete;
+  QuietTerminal& operator=(const QuietTerminal&) = delete;
+
+ private:
+  termios before_ = {};
+  bool changed_ = false;
+};
+
 std::string replaced(std::string_view text, std::string_view from, std::string_view to) {
   std::string out;
   while (true) {
@@ -52,6 +80,7 @@ std::string replaced(std::string_view text, std::string_view from, std::string_v
 }  // namespace
 
 struct LineEditor::Impl {
+  QuietTerminal quiet;  // before libedit looks at the terminal
   EditLine* editor = nullptr;
   History* history = nullptr;
   HistEvent event = {};
