@@ -183,6 +183,8 @@ LineEditor::LineEditor(const std::string& history_path) : impl_(std::make_unique
   el_set(editor, EL_PROMPT, &Impl::prompt_of);
   el_set(editor, EL_HIST, history, impl_->history);
   el_wset(editor, EL_GETCFN, &Impl::read_character);
+  // libedit would leave behind a terminal that echoes and collects lines (QuietTerminal).
+  el_set(editor, EL_SETTY, "-x", "-icanon", "-echo", nullptr);
   el_set(editor, EL_BIND, "^R", "em-inc-search-prev", nullptr);
 }
 
