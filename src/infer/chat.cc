@@ -123,6 +123,8 @@ ChatAnswer Chat::answer(const std::function<bool(const ChatEvent&)>& on_event) {
   request.sampling = options_.sampling;
   request.max_tokens = options_.max_tokens;
   request.stop = options_.stop;
+  // The parser shows nothing behind these: going on would be for nothing.
+  request.stop_ids = tokenizer::answer_end_ids(tokenizer);
   request.owner = options_.owner;
   request.thinking = thinking_markers(tokenizer, generation(), inside);
   request.thinking.budget = options_.thinking_budget;
@@ -154,7 +156,7 @@ ChatAnswer Chat::answer(const std::function<bool(const ChatEvent&)>& on_event) {
         deliver(parser.push(event.token));
         break;
       case Event::Kind::partial:
-        for (const int32_t id : tokenizer.encode(event.text)) deliver(parser.push(id));
+        deliver(parser.push_text(event.text));
         break;
       case Event::Kind::finish:
         deliver(parser.finish());

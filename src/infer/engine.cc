@@ -154,6 +154,11 @@ void Engine::Impl::check(const Request& request) const {
     if (stop.empty() || stop.size() > stop_bytes_max)
       fail(ErrorKind::usage, "a stop string of {} bytes, but 1 to {} are allowed", stop.size(),
            stop_bytes_max);
+  size_t stop_bytes = 0;
+  for (const std::string& stop : request.stop) stop_bytes += stop.size();
+  if (stop_bytes > stop_bytes_max)
+    fail(ErrorKind::usage, "stop strings of {} bytes together, but at most {} are allowed",
+         stop_bytes, stop_bytes_max);
   validate(request.sampling, vocab);
 }
 

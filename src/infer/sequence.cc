@@ -31,6 +31,10 @@ Sequence::Sequence(uint64_t id, Request request, int64_t tokens_max, uint64_t se
       first_token_(submitted_) {
   stats_.prompt_tokens = known();
   stats_.seed = seed;
+  // A stop string that spells a special token means the token, whose text is never matched.
+  for (const std::string& stop : request_.stop)
+    if (const auto special = model.tokenizer->special_id(stop))
+      request_.stop_ids.push_back(*special);
   if (uses_counts(request_.sampling)) {
     counts_.emplace(model.model->config.vocab_size);
     counts_->add_prompt(tokens_);
@@ -69,6 +73,8 @@ void Sequence::accept(const Sampled& sampled, std::vector<TokenLogprob>&& top,
   std::string_view text;
   if (model_.tokenizer && !model_.tokenizer->is_special(token))
     text = model_.tokenizer->token_bytes(token);
+  else
+    stops_.interrupt();
   // Markers are spelt by special tokens, too.
   const bool is_reasoning =
       reasoning_.push(token, model_.tokenizer ? model_.tokenizer->token_bytes(token) : text);

@@ -49,6 +49,16 @@ TEST(StopMatcher, TheMatchThatIsCompleteFirstWins) {
   EXPECT_EQ(feed({"b", "ab"}, {"..ab"}).stop, 1);
 }
 
+TEST(StopMatcher, NoStopReachesAcrossASpecialToken) {
+  StopMatcher matcher({"abc"});
+  EXPECT_EQ(matcher.push("xab").safe, 1u);
+  matcher.interrupt();
+  const StopMatcher::Result released = matcher.push("");
+  EXPECT_EQ(released.safe, 3u);
+  EXPECT_EQ(matcher.push("c").stop, -1);
+  EXPECT_EQ(matcher.push("abc").stop, 0);
+}
+
 TEST(StopMatcher, WithoutStopsEverythingIsSafe) {
   StopMatcher matcher({});
   EXPECT_EQ(matcher.push("abc").safe, 3u);
