@@ -19,6 +19,7 @@ class GgufShards {
   // In the order of their numbers; the first has the keys.
   std::vector<const Gguf*> parts() const {
     std::vector<const Gguf*> parts;
+    parts.reserve(shards_.size());
     for (const auto& shard : shards_) parts.push_back(shard.get());
     return parts;
   }

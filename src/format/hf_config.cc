@@ -186,7 +186,7 @@ std::string model_type_of(const JsonObject& json) {
   const nlohmann::json* names = json.find("architectures");
   if (names == nullptr || !names->is_array() || names->empty() || !names->front().is_string())
     fail(ErrorKind::format, "{}: the key model_type is missing", json.source());
-  const auto name = names->front().get<std::string>();
+  auto name = names->front().get<std::string>();
   constexpr std::pair<std::string_view, const char*> classes[] = {
       {"DeepseekV2ForCausalLM", "deepseek_v2"},
       {"DeepseekV3ForCausalLM", "deepseek_v3"},

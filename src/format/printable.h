@@ -1,6 +1,7 @@
 // Text from files on its way to a terminal.
 #pragma once
 
+#include <algorithm>
 #include <string>
 #include <string_view>
 
@@ -8,9 +9,8 @@ namespace hadal::format {
 
 // No control characters: names with them are refused, since every message shows names.
 inline bool is_printable(std::string_view text) {
-  for (const char c : text)
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) return false;
-  return true;
+  return std::ranges::none_of(
+      text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; });
 }
 
 // The text with control characters replaced by '?', cut after bytes_max bytes.
