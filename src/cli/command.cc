@@ -34,7 +34,7 @@ void add_json(CLI::App* command, Globals& globals) {
 
 void add_threads(CLI::App* command, Globals& globals) {
   command->add_option("-t,--threads", globals.threads, "Threads to compute with (0: one per core)")
-      ->check(CLI::Range(0, 1024))
+      ->check(CLI::Range(0, 1024).description(""))
       ->type_name("N");
 }
 

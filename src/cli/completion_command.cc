@@ -132,7 +132,6 @@ void add_completion(CLI::App& app, Globals& globals) {
       "  source <(hadal completion zsh)                                 in ~/.zshrc\n"
       "  hadal completion fish > ~/.config/fish/completions/hadal.fish",
       [shell, &app] { fmt::print("{}", completion_script(app, *shell)); });
-  command->group("Set-up");
   command->add_option("SHELL", *shell, "bash, zsh or fish")
       ->required()
       ->check(CLI::IsMember({"bash", "zsh", "fish"}).description(""));

@@ -71,7 +71,6 @@ void add_config(CLI::App& app, Globals& globals) {
       "  temperature = 0.7\n\n"
       "Examples:\n  hadal config show\n  hadal config show --all --json",
       [&app, &globals, all] { show(app, globals, *all); });
-  command->group("Set-up");
   command->require_subcommand(0, 1);
   CLI::App* show_command = command->add_subcommand("show", "Print the settings");
   show_command->add_flag("--all", *all, "The built-in values too");

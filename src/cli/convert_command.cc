@@ -64,7 +64,6 @@ void add_convert(CLI::App& app, Globals& globals) {
   CLI::App* command =
       add_command(app, globals, "convert", "Convert between Hugging Face folders and GGUF",
                   kHelpEnd, [options, &globals] { convert(*options, globals); });
-  command->group("Models");
   command->add_option("MODEL", options->model, "Model folder, GGUF file or name")->required();
   command->add_option("-o,--output", options->output, "NAME.gguf, or a folder")->required();
   command->add_flag("--force", options->force, "Replace an existing output");

@@ -51,7 +51,6 @@ void add_list(CLI::App& app, Globals& globals) {
       "A model is a .gguf file or a Hugging Face folder; put yours there, or give its path.\n\n"
       "Examples:\n  hadal list\n  hadal list --json",
       [&globals] { list(globals); });
-  command->group("Models");
   add_json(command, globals);
 }
 

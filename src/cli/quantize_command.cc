@@ -124,7 +124,6 @@ void add_quantize(CLI::App& app, Globals& globals) {
   auto options = std::make_shared<Options>();
   CLI::App* command = add_command(app, globals, "quantize", "Make a model smaller", kHelpEnd,
                                   [options, &globals] { quantize(*options, globals); });
-  command->group("Models");
   command->add_option("MODEL", options->model, "Model folder, GGUF file or name")->required();
   command->add_option("TYPE", options->type, "Q8_0, Q6_K, Q5_K_M, Q4_K_M, Q4_0, IQ4_XS ...")
       ->required();

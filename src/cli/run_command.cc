@@ -12,6 +12,7 @@
 #include "cli/commands.h"
 #include "cli/interrupt.h"
 #include "cli/run_prompt.h"
+#include "infer/model_store.h"
 #include "kernels/kernels.h"
 
 namespace hadal::cli {
@@ -105,12 +106,26 @@ void answer_once(Speaker& speaker, const std::string& prompt, const RunOptions& 
   }
 }
 
+// `hadal run Hi`: a name that no model has was perhaps meant to be said.
+void check_lone_argument(const std::string& model) {
+  try {
+    infer::find_model(model);
+  } catch (const Error& error) {
+    fail(error.kind(), "{} (to say it to the bundled model: hadal run -p '{}')", error.what(),
+         model);
+  }
+}
+
 void run(RunOptions& options, const Globals& globals) {
   const bool keyboard = isatty(STDIN_FILENO) == 1;
   separate_prompt(options);
+  if (!options.prompt_flag.empty()) {
+    options.prompt.insert(options.prompt.begin(), options.prompt_flag);
+  }
   const std::string piped = keyboard ? "" : read_piped_text(STDIN_FILENO);
   const std::string prompt = join_prompt(options.prompt, piped);
   if (prompt.empty()) {
+    check_lone_argument(options.model);
     if (!keyboard) fail(ErrorKind::usage, "the prompt is empty: nothing came from the pipe");
     if (globals.json) fail(ErrorKind::usage, "--json needs a prompt");
     if (isatty(STDOUT_FILENO) != 1) {
@@ -158,6 +173,7 @@ void add_sampling(CLI::App* command, RunOptions& options) {
       ->type_name("TEXT")
       ->take_all()
       ->allow_extra_args(false)
+      ->default_str("")
       ->group(group);
 }
 
@@ -187,12 +203,11 @@ void add_run(CLI::App& app, Globals& globals) {
   auto options = std::make_shared<RunOptions>();
   CLI::App* command = add_command(app, globals, "run", "Talk to a model", kHelpEnd,
                                   [options, &globals] { run(*options, globals); });
-  command->group("Talk");
   command->add_option("-m,--model,MODEL", options->model,
                       "Model file, Hugging Face folder, or a name from 'hadal list'");
-  command
-      ->add_option("-p,--prompt,PROMPT", options->prompt, "What to say; several words are joined")
-      ->take_all();
+  command->add_option("PROMPT", options->prompt, "What to say; several words are joined")
+      ->default_str("");
+  command->add_option("-p,--prompt", options->prompt_flag, "The same as a flag")->type_name("TEXT");
   command->add_option("--system", options->system, "System text: how the model should behave")
       ->type_name("TEXT");
   add_lengths(command, *options);

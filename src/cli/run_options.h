@@ -11,6 +11,7 @@ namespace hadal::cli {
 struct RunOptions {
   std::string model;                // path or name; "": the bundled model
   std::vector<std::string> prompt;  // words of the command line
+  std::string prompt_flag;          // -p
   std::string system;
   // Unset: the model's own defaults (sampling_defaults.h).
   std::optional<double> temperature, top_p, min_p, repeat_penalty;

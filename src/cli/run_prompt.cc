@@ -19,7 +19,7 @@ constexpr size_t kPipedBytesMax = size_t{64} << 20;
 }  // namespace
 
 void separate_prompt(RunOptions& options) {
-  if (!options.prompt.empty()) return;
+  if (!options.prompt.empty() || !options.prompt_flag.empty()) return;
   if (options.model.find_first_of(" \t\n?!") == std::string::npos) return;
   std::error_code ignored;
   if (std::filesystem::exists(options.model, ignored)) return;

@@ -94,7 +94,6 @@ void add_synth(CLI::App& app, Globals& globals) {
   CLI::App* command =
       add_command(app, globals, "synth", "Write a random model of a published shape", help_end(),
                   [options, &globals] { synth(*options, globals); });
-  command->group("Models");
   command->add_option("SHAPE", options->shape, "deepseek-v2-lite, deepseek-v3, ...")->required();
   command->add_option("-o,--output", options->output, "NAME.gguf")->required();
   command->add_option("--type", options->type, "As hadal quantize's")->capture_default_str();

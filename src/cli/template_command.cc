@@ -104,7 +104,6 @@ void add_template(CLI::App& app, Globals& globals) {
       "  hadal template seed dialogue.json --ids\n"
       "  hadal template DeepSeek-V3.1 dialogue.json --thinking on --json",
       [options, &globals] { render(*options, globals.json); });
-  command->group("Text");
   command
       ->add_option("MODEL", options->model,
                    "Model file, folder or name, or a tokenizer.json; \"\" is the bundled model")

@@ -122,7 +122,6 @@ void add_tokenize(CLI::App& app, Globals& globals) {
         options->has_input = (*input)->count() > 0;
         tokenize(*options, globals.json);
       });
-  command->group("Text");
   command
       ->add_option("MODEL", options->model,
                    "Model file, folder or name, or a tokenizer.json; \"\" is the bundled model")

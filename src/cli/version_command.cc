@@ -25,7 +25,6 @@ void add_version(CLI::App& app, Globals& globals) {
   CLI::App* command = add_command(app, globals, "version", "Say which Hadal this is",
                                   "Examples:\n  hadal version\n  hadal version --json",
                                   [&globals] { print_version(globals.json); });
-  command->group("Set-up");
   add_json(command, globals);
 }
 
