@@ -115,7 +115,8 @@ void expect_parity(const model::Model& model, const Tensors& expected, bool mtp)
 
 bool is_supported_model(const std::filesystem::path& path) {
   const std::string name = path.filename().string();
-  return std::filesystem::exists(path / "expected.safetensors") && name != "v32" && name != "v4";
+  return std::filesystem::exists(path / "expected.safetensors") &&
+         std::filesystem::exists(path / "model.safetensors") && name != "v32" && name != "v4";
 }
 
 class GoldenModel : public testing::TestWithParam<std::string> {
