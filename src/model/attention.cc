@@ -36,7 +36,7 @@ void merge_scores(const kernels::Table& kernels, float* scores, int64_t n, bool 
 }  // namespace
 
 void attend_page(const kernels::Table& kernels, const Queries& q, const kernels::Rows& keys,
-                 const kernels::Rows& values, int64_t page_first) {
+                 const kernels::Rows& values, int64_t page_first, bool starts) {
   alignas(64) float scores[query_block * page_tokens];
   kernels::Rows seen_keys = keys;
   kernels::Rows seen_values = values;
@@ -51,7 +51,7 @@ void attend_page(const kernels::Table& kernels, const Queries& q, const kernels:
     kernels.attention_scores(q.q + i * q.q_stride, q.q_stride, n, &seen_keys, q.width, q.scale,
                              scores, page_tokens);
     for (int64_t j = 0; j < n; ++j)
-      merge_scores(kernels, scores + j * page_tokens, seen, page_first == 0, q.state + 2 * (i + j),
+      merge_scores(kernels, scores + j * page_tokens, seen, starts, q.state + 2 * (i + j),
                    q.o + (i + j) * q.o_stride, q.o_width);
     kernels.attention_values(scores, page_tokens, n, &seen_values, q.o_width, q.o + i * q.o_stride,
                              q.o_stride);
@@ -65,6 +65,15 @@ void attend_finish(const Queries& q) {
     float* o = q.o + i * q.o_stride;
     for (int64_t c = 0; c < q.o_width; ++c) o[c] *= inverse;
   }
+}
+
+void attend_merge(const kernels::Table& kernels, const float* next_state, const float* next_o,
+                  int64_t width, float* state, float* o) {
+  float factors[2] = {state[0], next_state[0]};
+  kernels.softmax(factors, 2);
+  for (int64_t c = 0; c < width; ++c) o[c] = o[c] * factors[0] + next_o[c] * factors[1];
+  state[0] = std::max(state[0], next_state[0]);
+  state[1] = state[1] * factors[0] + next_state[1] * factors[1];
 }
 
 }  // namespace hadal::model

@@ -31,11 +31,15 @@ struct Queries {
 };
 
 // Adds a page: keys and values of positions [page_first, page_first + keys.count). Pages come in
-// order from position 0, which starts the state.
+// order; the first of a walk starts the state.
 void attend_page(const kernels::Table& kernels, const Queries& queries, const kernels::Rows& keys,
-                 const kernels::Rows& values, int64_t page_first);
+                 const kernels::Rows& values, int64_t page_first, bool starts);
 
 // Divides by the sums.
 void attend_finish(const Queries& queries);
+
+// Adds to a query's state and output o [width] those of the pages that follow.
+void attend_merge(const kernels::Table& kernels, const float* next_state, const float* next_o,
+                  int64_t width, float* state, float* o);
 
 }  // namespace hadal::model

@@ -106,7 +106,7 @@ void DenseAttention::attend(const Batch& batch, const KvCache& cache, int64_t la
     const int64_t page = first / KvCache::page_tokens;
     const auto keys = page_rows(cache, layer, segment, page, kv_head * dim, n);
     const auto values = page_rows(cache, layer, segment, page, kv_width_ + kv_head * dim, n);
-    attend_page(context_.kernels, queries, keys, values, first);
+    attend_page(context_.kernels, queries, keys, values, first, first == 0);
   }
   attend_finish(queries);
   for (int64_t t = 0; t < task.count; ++t)

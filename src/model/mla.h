@@ -28,6 +28,11 @@ class Mla {
     int64_t first_row, rows;
     int64_t first_slot;  // index of the first among all absorbed rows
   };
+  // A piece of the walk of an absorbed row over its pages.
+  struct Span {
+    int64_t slot;
+    int64_t first_page, pages;
+  };
   // What one thread needs while it works on a head.
   struct Scratch {
     Buffer latents, prepared, keys, values, state, row;
@@ -49,8 +54,12 @@ class Mla {
   void attend_absorbed(const Attention& w, const Batch& batch, const KvCache& cache, int64_t layer);
   void find_absorbed(const Batch& batch);
   void absorb_queries(const Attention& w, const Run& run, int64_t head, Scratch& scratch);
-  void attend_latents(const Batch& batch, const KvCache& cache, int64_t layer, int64_t slot,
-                      int64_t first_head, int64_t heads, Scratch& scratch);
+  int64_t find_spans(const Batch& batch, int64_t first_slot);
+  void attend_slots(const Batch& batch, const KvCache& cache, int64_t layer, int64_t first_slot,
+                    int64_t end_slot);
+  void attend_span(const Batch& batch, const KvCache& cache, int64_t layer, int64_t span,
+                   int64_t first_head, int64_t heads);
+  void merge_spans(int64_t first_span, int64_t end_span, int64_t slot, int64_t head);
   void expand_outputs(const Attention& w, const Run& run, int64_t head, Scratch& scratch);
 
   const Context& context_;
@@ -58,16 +67,21 @@ class Mla {
   const int64_t key_dim_;    // nope + rope
   const int64_t entry_dim_;  // kv_lora + rope
   Buffer q_a_buffer_, q_buffer_, kv_a_buffer_, out_buffer_, absorbed_buffer_, latent_out_buffer_;
+  Buffer span_buffer_, state_buffer_;
   float* q_a_ = nullptr;         // [rows, q_lora]
   float* q_ = nullptr;           // [rows, heads, nope + rope]
   float* kv_a_ = nullptr;        // [rows, kv_lora + rope]
   float* out_ = nullptr;         // [rows, heads, v]
   float* absorbed_ = nullptr;    // [absorbed rows, heads, kv_lora + rope]
+  float* span_out_ = nullptr;    // [spans of a wave, heads, kv_lora]
+  float* span_state_ = nullptr;  // [spans of a wave, heads, 2]
   float* latent_out_ = nullptr;  // [absorbed rows, heads, kv_lora]
   Input q_a_input_, out_input_;
   std::vector<int64_t> expanded_;       // segments
   std::vector<Run> runs_;               // absorbed rows
   std::vector<int64_t> absorbed_rows_;  // by slot
+  std::vector<Span> spans_;             // of a wave
+  std::vector<int64_t> first_spans_;    // [slots of a wave + 1]
   std::vector<Scratch> scratch_;        // by thread
 };
 

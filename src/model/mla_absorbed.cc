@@ -1,7 +1,10 @@
 // MLA, absorbed form: q~_i = W_UK,i^T q_nope,i makes all heads attend to the same cached entries as
 // one wide key (multi-query attention), and o_i = W_UV,i (sum_j p_j c_j). Three passes: queries by
-// head, attention by row and group of heads, outputs by head; so that each weight is read once for
-// all rows.
+// head, attention by row and piece of its context, outputs by head; so that each weight is read
+// once for all rows, and each entry of the cache by one thread for all heads (a group of them).
+//
+// A row's walk over its pages is cut into at most 16 spans, whose states are then merged in order.
+// The cut depends on the row's position alone, so it is part of the definition of its result.
 #include <algorithm>
 #include <cstring>
 
@@ -12,7 +15,17 @@ namespace hadal::model {
 namespace {
 
 // Heads that one task brings over the cache: they share each entry that it reads.
-constexpr int64_t heads_per_task = 8;
+constexpr int64_t heads_per_task = 16;
+constexpr int64_t spans_max = 16;
+// Rows are taken in waves whose spans' results fit in this.
+constexpr int64_t wave_bytes = 16 << 20;
+
+// Pages of each span of a row that sees `pages` pages: a power of two.
+int64_t span_pages(int64_t pages) {
+  int64_t size = 1;
+  while (size * spans_max < pages) size *= 2;
+  return size;
+}
 
 }  // namespace
 
@@ -32,6 +45,26 @@ void Mla::find_absorbed(const Batch& batch) {
   }
 }
 
+// The spans of a wave of rows from first_slot on; returns the row after the last.
+int64_t Mla::find_spans(const Batch& batch, int64_t first_slot) {
+  const int64_t span_bytes =
+      config_.heads * config_.kv_lora_rank * static_cast<int64_t>(sizeof(float));
+  const int64_t limit = std::max(spans_max, wave_bytes / span_bytes);
+  spans_.clear();
+  first_spans_.assign(1, 0);
+  auto slot = static_cast<size_t>(first_slot);
+  for (; slot < absorbed_rows_.size(); ++slot) {
+    const auto row = static_cast<size_t>(absorbed_rows_[slot]);
+    const int64_t pages = batch.positions[row] / KvCache::page_tokens + 1;
+    const int64_t size = span_pages(pages);
+    if (static_cast<int64_t>(spans_.size()) + (pages + size - 1) / size > limit) break;
+    for (int64_t first = 0; first < pages; first += size)
+      spans_.push_back({static_cast<int64_t>(slot), first, std::min(size, pages - first)});
+    first_spans_.push_back(static_cast<int64_t>(spans_.size()));
+  }
+  return static_cast<int64_t>(slot);
+}
+
 void Mla::attend_absorbed(const Attention& w, const Batch& batch, const KvCache& cache,
                           int64_t layer) {
   find_absorbed(batch);
@@ -46,14 +79,11 @@ void Mla::attend_absorbed(const Attention& w, const Batch& batch, const KvCache&
       absorb_queries(w, runs_[static_cast<size_t>(task / heads)], task % heads,
                      scratch_[static_cast<size_t>(thread)]);
   });
-  const int64_t groups = (heads + heads_per_task - 1) / heads_per_task;
-  context_.pool.parallel_for(slots * groups, 1, [&](int64_t begin, int64_t end, int thread) {
-    for (int64_t task = begin; task < end; ++task) {
-      const int64_t head = task % groups * heads_per_task;
-      attend_latents(batch, cache, layer, task / groups, head,
-                     std::min(heads_per_task, heads - head), scratch_[static_cast<size_t>(thread)]);
-    }
-  });
+  for (int64_t slot = 0; slot < slots;) {
+    const int64_t end_slot = find_spans(batch, slot);
+    attend_slots(batch, cache, layer, slot, end_slot);
+    slot = end_slot;
+  }
   context_.pool.parallel_for(head_tasks, 1, [&](int64_t begin, int64_t end, int thread) {
     for (int64_t task = begin; task < end; ++task)
       expand_outputs(w, runs_[static_cast<size_t>(task / heads)], task % heads,
@@ -85,29 +115,67 @@ void Mla::absorb_queries(const Attention& w, const Run& rows, int64_t head, Scra
                 static_cast<size_t>(config_.qk_rope_dim) * sizeof(float));
 }
 
-void Mla::attend_latents(const Batch& batch, const KvCache& cache, int64_t layer, int64_t slot,
-                         int64_t first_head, int64_t heads, Scratch& scratch) {
+void Mla::attend_slots(const Batch& batch, const KvCache& cache, int64_t layer, int64_t first_slot,
+                       int64_t end_slot) {
+  const int64_t heads = config_.heads;
+  const auto spans = static_cast<int64_t>(spans_.size());
+  span_out_ = span_buffer_.get(spans * heads * config_.kv_lora_rank);
+  span_state_ = state_buffer_.get(spans * heads * 2);
+  const int64_t groups = (heads + heads_per_task - 1) / heads_per_task;
+  context_.pool.parallel_for(spans * groups, 1, [&](int64_t begin, int64_t end, int) {
+    for (int64_t task = begin; task < end; ++task) {
+      const int64_t head = task % groups * heads_per_task;
+      attend_span(batch, cache, layer, task / groups, head, std::min(heads_per_task, heads - head));
+    }
+  });
+  context_.pool.parallel_for(end_slot - first_slot, 1, [&](int64_t begin, int64_t end, int) {
+    for (int64_t i = begin; i < end; ++i)
+      for (int64_t head = 0; head < heads; ++head)
+        merge_spans(first_spans_[static_cast<size_t>(i)], first_spans_[static_cast<size_t>(i) + 1],
+                    first_slot + i, head);
+  });
+}
+
+void Mla::attend_span(const Batch& batch, const KvCache& cache, int64_t layer, int64_t span_index,
+                      int64_t first_head, int64_t heads) {
   const int64_t lora = config_.kv_lora_rank;
-  const auto row = static_cast<size_t>(absorbed_rows_[static_cast<size_t>(slot)]);
+  const Span& span = spans_[static_cast<size_t>(span_index)];
+  const auto row = static_cast<size_t>(absorbed_rows_[static_cast<size_t>(span.slot)]);
   const Segment& segment = batch.segments[static_cast<size_t>(batch.segment_of[row])];
   const int64_t position = batch.positions[row];
-  const Queries queries{.q = absorbed_ + (slot * config_.heads + first_head) * entry_dim_,
+  const int64_t first = span_index * config_.heads + first_head;
+  const Queries queries{.q = absorbed_ + (span.slot * config_.heads + first_head) * entry_dim_,
                         .q_stride = entry_dim_,
                         .width = entry_dim_,
                         .count = heads,
                         .per_position = heads,
                         .first_position = position,
                         .scale = static_cast<float>(config_.attention_scale),
-                        .o = latent_out_ + (slot * config_.heads + first_head) * lora,
+                        .o = span_out_ + first * lora,
                         .o_stride = lora,
                         .o_width = lora,
-                        .state = scratch.state.get(2 * heads)};
-  for (int64_t first = 0; first <= position; first += KvCache::page_tokens) {
-    const int64_t n = std::min(KvCache::page_tokens, position + 1 - first);
-    const auto entries = page_rows(cache, layer, segment, first / KvCache::page_tokens, 0, n);
-    attend_page(context_.kernels, queries, entries, entries, first);
+                        .state = span_state_ + first * 2};
+  for (int64_t page = span.first_page; page < span.first_page + span.pages; ++page) {
+    const int64_t page_first = page * KvCache::page_tokens;
+    const int64_t n = std::min(KvCache::page_tokens, position + 1 - page_first);
+    const auto entries = page_rows(cache, layer, segment, page, 0, n);
+    attend_page(context_.kernels, queries, entries, entries, page_first, page == span.first_page);
   }
-  attend_finish(queries);
+}
+
+// Brings a head's spans together, in order.
+void Mla::merge_spans(int64_t first_span, int64_t end_span, int64_t slot, int64_t head) {
+  const int64_t lora = config_.kv_lora_rank;
+  const int64_t first = first_span * config_.heads + head;
+  float* o = span_out_ + first * lora;
+  float* state = span_state_ + first * 2;
+  for (int64_t span = first_span + 1; span < end_span; ++span) {
+    const int64_t next = span * config_.heads + head;
+    attend_merge(context_.kernels, span_state_ + next * 2, span_out_ + next * lora, lora, state, o);
+  }
+  float* out = latent_out_ + (slot * config_.heads + head) * lora;
+  const float inverse = 1.0f / state[1];
+  for (int64_t c = 0; c < lora; ++c) out[c] = o[c] * inverse;
 }
 
 // o_i = W_UV,i u_i
@@ -118,10 +186,10 @@ void Mla::expand_outputs(const Attention& w, const Run& rows, int64_t head, Scra
   const Matrix& matrix = joint ? w.kv_b : w.v_b;
   const int64_t first = joint ? head * (config_.qk_nope_dim + v) + config_.qk_nope_dim : head * v;
   const auto activation = activation_for(context_.precision, matrix.type);
-  const Prepared u =
+  const Prepared x =
       prepare(context_, activation, latent_out_ + (rows.first_slot * config_.heads + head) * lora,
               config_.heads * lora, rows.rows, lora, scratch.prepared);
-  context_.kernels.matmul({&matrix, first, first + v, activation, u.data, u.stride, rows.rows,
+  context_.kernels.matmul({&matrix, first, first + v, activation, x.data, x.stride, rows.rows,
                            out_ + (rows.first_row * config_.heads + head) * v, config_.heads * v});
 }
 

@@ -52,7 +52,7 @@ void Mla::attend_head(const Attention& w, const Batch& batch, const KvCache& cac
                 scratch);
     const kernels::Rows keys{quant::Type::F32, scratch.keys.get(0), n, key_dim_};
     const kernels::Rows values{quant::Type::F32, scratch.values.get(0), n, config_.v_dim};
-    attend_page(context_.kernels, queries, keys, values, first);
+    attend_page(context_.kernels, queries, keys, values, first, first == 0);
   }
   attend_finish(queries);
 }

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
+#include <numeric>
 
 #include <gtest/gtest.h>
 
@@ -47,6 +49,25 @@ TEST(Forward, AbsorbedEqualsExpanded) {
     ASSERT_EQ(a.size(), 140u * 96u);
     EXPECT_LT(largest_difference(a, b), 1e-5f * largest(a));
   }
+}
+
+// Deep in a context the absorbed walk is cut into spans of several pages.
+TEST(Forward, AbsorbedEqualsExpandedDeepInAContext) {
+  const auto model = tiny_model({});
+  ThreadPool pool(2);
+  Runner runner(*model, Precision::f32, pool, 1200);
+  KvCache cache(model->config, quant::Type::F32, 19);
+  std::vector<int32_t> pages(19);
+  std::iota(pages.begin(), pages.end(), 0);
+  const auto tokens = tiny_tokens(5, 1155);
+  const Segment prompt{tokens, 0, pages, AttentionForm::expanded, 1150};
+  const auto logits = runner.forward(cache, std::span(&prompt, 1));
+  const std::vector<float> expanded(logits.begin(), logits.end());
+  const Segment tail{std::span(tokens).subspan(1150), 1150, pages, AttentionForm::absorbed, 0};
+  const auto again = runner.forward(cache, std::span(&tail, 1));
+  const std::vector<float> absorbed(again.begin(), again.end());
+  ASSERT_EQ(absorbed.size(), expanded.size());
+  EXPECT_LT(largest_difference(expanded, absorbed), 1e-5f * largest(expanded));
 }
 
 // Attention written out: every earlier position counts and no later one does.
