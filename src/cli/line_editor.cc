@@ -12,6 +12,7 @@
 #include <langinfo.h>
 #include <locale.h>
 #include <poll.h>
+#include <signal.h>
 #include <termios.h>
 #include <unistd.h>
 #include <wchar.h>
@@ -66,6 +67,13 @@ class QuietTerminal {
   bool changed_ = false;
 };
 
+// Set when the program goes on after Ctrl+Z: the shell has changed the terminal meanwhile.
+volatile sig_atomic_t continued = 0;
+
+void handle_continue(int) {
+  continued = 1;
+}
+
 std::string replaced(std::string_view text, std::string_view from, std::string_view to) {
   std::string out;
   while (true) {
@@ -100,6 +108,12 @@ struct LineEditor::Impl {
 // Appends what the terminal has to `bytes`; false at the end, on a timeout, or after Ctrl+C.
 bool LineEditor::Impl::read_byte(int timeout_ms) {
   while (!interrupted()) {
+    if (continued != 0) {
+      continued = 0;
+      el_set(editor, EL_PREP_TERM, 0);
+      el_set(editor, EL_PREP_TERM, 1);
+      el_set(editor, EL_REFRESH);
+    }
     pollfd wait = {STDIN_FILENO, POLLIN, 0};
     const int ready = poll(&wait, 1, timeout_ms);
     if (ready == 0) return false;
@@ -169,6 +183,9 @@ int LineEditor::Impl::read_character(EditLine* editor, wchar_t* out) {
 
 LineEditor::LineEditor(const std::string& history_path) : impl_(std::make_unique<Impl>()) {
   use_utf8();
+  struct sigaction action = {};
+  action.sa_handler = handle_continue;
+  sigaction(SIGCONT, &action, nullptr);
   impl_->history_path = history_path;
   impl_->editor = el_init("hadal", stdin, stdout, stderr);
   impl_->history = history_init();

@@ -112,6 +112,18 @@ TEST_F(ChatTest, CtrlCStopsTheAnswerAndTwiceLeaves) {
   EXPECT_EQ(terminal.leave(), 130);
 }
 
+TEST_F(ChatTest, GoesOnAfterCtrlZ) {
+  Terminal terminal({"run", model_});
+  EXPECT_TRUE(terminal.expect(">>> "));
+  terminal.stop_and_continue();
+  EXPECT_TRUE(terminal.expect(">>> "));  // drawn again
+  terminal.type("What is 7 + 5?\r");
+  EXPECT_TRUE(terminal.expect("7 + 5 = 12"));
+  EXPECT_TRUE(terminal.expect(">>> "));
+  terminal.type("\x04");
+  EXPECT_EQ(terminal.leave(), 0);
+}
+
 TEST_F(ChatTest, SeveralLinesAndUtf8) {
   const std::string path = folder_ + "/lines.json";
   Terminal terminal({"run", model_});

@@ -25,10 +25,11 @@ struct Outcome {
 inline void enter_sandbox(const std::string& folder) {
   setenv("HOME", folder.c_str(), 1);
   for (const char* name : {"XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "HADAL_MODELS",
-                           "HADAL_COLOR", "HADAL_THREADS", "LC_ALL", "LANG"}) {
+                           "HADAL_COLOR", "LC_ALL", "LANG"}) {
     unsetenv(name);
   }
   setenv("NO_COLOR", "1", 1);
+  setenv("HADAL_THREADS", "1", 1);  // a busy machine makes threads wait for each other
   setenv("TERM", "xterm", 1);
 }
 
@@ -119,6 +120,14 @@ class Terminal {
 
   void type(const std::string& keys) {
     [[maybe_unused]] const ssize_t written = write(terminal_, keys.data(), keys.size());
+  }
+
+  // What Ctrl+Z and the shell's `fg` do.
+  void stop_and_continue() {
+    int status = 0;
+    kill(child_, SIGSTOP);
+    waitpid(child_, &status, WUNTRACED);
+    kill(child_, SIGCONT);
   }
 
   // Reads until the text stands on the screen behind what was expected before.
