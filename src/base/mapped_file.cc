@@ -35,6 +35,20 @@ MappedFile::MappedFile(const std::string& path) : path_(path) {
   ::close(fd);
 }
 
+void MappedFile::map_cached_pages() const {
+  if (size_ == 0) return;
+  constexpr size_t samples = 64;
+  const auto page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
+  auto* begin = const_cast<std::byte*>(data_);
+  for (size_t i = 0; i < samples; ++i) {
+    unsigned char resident = 0;
+    std::byte* address = begin + size_ / samples * i / page * page;
+    if (::mincore(address, 1, &resident) != 0 || (resident & 1) == 0) return;
+  }
+  // Advice only: an old kernel that refuses it costs speed, not results.
+  ::madvise(begin, size_, MADV_POPULATE_READ);
+}
+
 MappedFile::~MappedFile() {
   if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
 }

@@ -102,7 +102,10 @@ LoadedFiles bind_gguf_parts(const std::vector<const Gguf*>& parts, const std::st
 LoadedFiles load_gguf(const std::string& path) {
   const GgufShards shards(path);
   LoadedFiles files = bind_gguf_parts(shards.parts(), path);
-  for (const auto& file : shards.files()) files.model->storage.push_back(file);
+  for (const auto& file : shards.files()) {
+    file->map_cached_pages();
+    files.model->storage.push_back(file);
+  }
   return files;
 }
 

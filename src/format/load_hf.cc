@@ -119,6 +119,7 @@ std::vector<std::shared_ptr<const void>> map_folder(const std::string& folder, T
   std::vector<std::shared_ptr<const void>> keep;
   const auto map = [&](const std::string& path) {
     auto shard = std::make_shared<MappedTensors>(path);
+    shard->file.map_cached_pages();
     keep.push_back(shard);
     return shard;
   };
