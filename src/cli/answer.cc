@@ -84,6 +84,7 @@ Speaker::Speaker(const RunOptions& options, const Globals& globals) {
   pool_ = std::make_unique<ThreadPool>(globals.threads);
   infer::EngineOptions engine_options;
   engine_options.context_tokens = options.context_tokens;
+  engine_options.precision = options.precision;
   engine_ = std::make_unique<infer::Engine>(loaded_, *pool_, engine_options);
   if (loaded_.style) {
     infer::ChatOptions chat_options;

@@ -11,6 +11,7 @@
 #include "cli/command.h"
 #include "cli/commands.h"
 #include "cli/interrupt.h"
+#include "cli/precision_option.h"
 #include "cli/run_prompt.h"
 #include "infer/model_store.h"
 #include "kernels/kernels.h"
@@ -212,6 +213,7 @@ void add_run(CLI::App& app, Globals& globals) {
       ->type_name("TEXT");
   add_lengths(command, *options);
   add_threads(command, globals);
+  add_precision(command, &options->precision);
   command->add_flag_function(
       "--stats,!--no-stats", [options](int64_t count) { options->stats = count > 0; },
       "Speed and memory after each answer, on stderr (default at a terminal)");

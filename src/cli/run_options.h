@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "model/forward.h"
+
 namespace hadal::cli {
 
 struct RunOptions {
@@ -24,6 +26,7 @@ struct RunOptions {
   std::string think;           // "on", "off", "": the model's default
   int64_t thinking_budget = -1;
   bool hide_thinking = false;
+  model::Precision precision = model::Precision::native;
   std::optional<bool> stats;  // unset: when stderr is a terminal
   bool verbose = false;
 };
