@@ -84,7 +84,7 @@ Speaker::Speaker(const RunOptions& options, const Globals& globals) {
   pool_ = std::make_unique<ThreadPool>(globals.threads);
   infer::EngineOptions engine_options;
   engine_options.context_tokens = options.context_tokens;
-  engine_options.precision = options.precision;
+  engine_options.precision = options.precision.value_or(default_precision(loaded_));
   engine_ = std::make_unique<infer::Engine>(loaded_, *pool_, engine_options);
   if (loaded_.style) {
     infer::ChatOptions chat_options;

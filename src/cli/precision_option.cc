@@ -1,6 +1,8 @@
 #include "cli/precision_option.h"
 
+#include <functional>
 #include <string>
+#include <utility>
 
 namespace hadal::cli {
 
@@ -16,18 +18,35 @@ const char* precision_name(model::Precision precision) {
   return "";
 }
 
-void add_precision(CLI::App* command, model::Precision* precision) {
-  command
+namespace {
+
+model::Precision precision_named(const std::string& name) {
+  if (name == "f32") return model::Precision::f32;
+  return name == "bf16" ? model::Precision::bf16 : model::Precision::native;
+}
+
+CLI::Option* add_option(CLI::App* command, std::function<void(model::Precision)> set) {
+  return command
       ->add_option_function<std::string>(
           "--precision",
-          [precision](const std::string& name) {
-            *precision = name == "f32"    ? model::Precision::f32
-                         : name == "bf16" ? model::Precision::bf16
-                                          : model::Precision::native;
-          },
+          [set = std::move(set)](const std::string& name) { set(precision_named(name)); },
           "native (each number format's own arithmetic), f32 or bf16")
-      ->check(CLI::IsMember({"native", "f32", "bf16"}))
-      ->default_str(precision_name(*precision));
+      ->check(CLI::IsMember({"native", "f32", "bf16"}));
+}
+
+}  // namespace
+
+void add_precision(CLI::App* command, model::Precision* precision) {
+  add_option(command, [precision](model::Precision chosen) {
+    *precision = chosen;
+  })->default_str(precision_name(*precision));
+}
+
+void add_precision(CLI::App* command, std::optional<model::Precision>* precision,
+                   const std::string& default_text) {
+  add_option(command, [precision](model::Precision chosen) {
+    *precision = chosen;
+  })->default_str(default_text);
 }
 
 }  // namespace hadal::cli

@@ -32,7 +32,7 @@ constexpr const char* kHelpEnd =
     "\n"
     "Sampling starts from the model's generation_config.json, or from what its makers recommend\n"
     "(R1: temperature 0.6, top-p 0.95). Models under 500 million parameters, as the bundled one,\n"
-    "answer greedily (temperature 0) unless you set a temperature.\n"
+    "compute in F32 and answer greedily (temperature 0) unless you say otherwise.\n"
     "\n"
     "Known from llama.cpp: -m -p -c -n -t -s --temp --ctx-size --n-predict.";
 
@@ -213,7 +213,7 @@ void add_run(CLI::App& app, Globals& globals) {
       ->type_name("TEXT");
   add_lengths(command, *options);
   add_threads(command, globals);
-  add_precision(command, &options->precision);
+  add_precision(command, &options->precision, "f32 under 500 million parameters, else native");
   command->add_flag_function(
       "--stats,!--no-stats", [options](int64_t count) { options->stats = count > 0; },
       "Speed and memory after each answer, on stderr (default at a terminal)");

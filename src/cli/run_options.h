@@ -26,8 +26,8 @@ struct RunOptions {
   std::string think;           // "on", "off", "": the model's default
   int64_t thinking_budget = -1;
   bool hide_thinking = false;
-  model::Precision precision = model::Precision::native;
-  std::optional<bool> stats;  // unset: when stderr is a terminal
+  std::optional<model::Precision> precision;  // unset: by the model (sampling_defaults.h)
+  std::optional<bool> stats;                  // unset: when stderr is a terminal
   bool verbose = false;
 };
 

@@ -11,7 +11,7 @@
 namespace hadal::cli {
 namespace {
 
-constexpr int64_t kGreedyParameters = 500'000'000;
+constexpr int64_t kSmallParameters = 500'000'000;
 constexpr std::uintmax_t kConfigBytesMax = 1 << 20;
 
 // The makers' model cards and API defaults (docs/cli.md).
@@ -53,11 +53,19 @@ infer::SamplingParams recommended(tokenizer::Generation generation) {
   return params;
 }
 
+bool is_small(const infer::LoadedModel& loaded) {
+  return model::count_parameters(loaded.model->config).total < kSmallParameters;
+}
+
 }  // namespace
+
+model::Precision default_precision(const infer::LoadedModel& loaded) {
+  return is_small(loaded) ? model::Precision::f32 : model::Precision::native;
+}
 
 infer::SamplingParams default_sampling(const infer::LoadedModel& loaded) {
   infer::SamplingParams params;
-  if (model::count_parameters(loaded.model->config).total < kGreedyParameters) {
+  if (is_small(loaded)) {
     params.temperature = 0;
     return params;
   }
