@@ -31,6 +31,10 @@ MappedFile::MappedFile(const std::string& path) : path_(path) {
       fail(ErrorKind::file, "cannot map {}: {}", path, std::strerror(error));
     }
     data_ = static_cast<const std::byte*>(address);
+    // What is not in the cache yet is read in huge pages where the system and the file system can
+    // (ext4 and XFS since Linux 6.x): misses of the address cache cost a third of the speed at
+    // which weights are read. Advice only.
+    ::madvise(address, size_, MADV_HUGEPAGE);
   }
   ::close(fd);
 }
