@@ -1,3 +1,4 @@
+#include <cstdlib>
 #include <memory>
 #include <string>
 
@@ -39,9 +40,9 @@ constexpr double memory_margin = 1.5e9;
 void print_text(const eval::MachineFacts& facts, const eval::MachineLimits& limits) {
   fmt::print("processor      {}\n", facts.cpu);
   fmt::print("instructions   {}\n", fmt::join(facts.features, " "));
-  fmt::print("kernels        {} (HADAL_ISA={} was {})\n", kernels::active().name,
-             std::getenv("HADAL_ISA") != nullptr ? std::getenv("HADAL_ISA") : "...",
-             std::getenv("HADAL_ISA") != nullptr ? "given" : "not given: the best are taken");
+  fmt::print(
+      "kernels        {} ({})\n", kernels::active().name,
+      std::getenv("HADAL_ISA") != nullptr ? "forced by HADAL_ISA" : "the best that run here");
   fmt::print("threads        {}\n", limits.threads);
   fmt::print("memory         {} in all, {} free\n",
              format_bytes(static_cast<double>(facts.memory_total)),
@@ -51,6 +52,10 @@ void print_text(const eval::MachineFacts& facts, const eval::MachineLimits& limi
   for (const eval::Peak& peak : limits.peaks)
     fmt::print("{:<14} {:.0f} G{}OP/s with all threads\n", peak.name.substr(0, 40),
                peak.operations_per_second / 1e9, peak.integer ? "" : "FL");
+  // One runnable program for half of the threads already spoils the figures.
+  if (facts.load > 0.5 * limits.threads)
+    fmt::print("               other programs are busy (load {:.1f}): the machine can do more\n",
+               facts.load);
   fmt::print("\nwhat fits here (tokens/s: the most that this memory bandwidth allows)\n");
   for (const Candidate& c : candidates) {
     const bool fits = c.file_bytes + memory_margin < static_cast<double>(facts.memory_total);
@@ -75,6 +80,7 @@ void doctor(const Globals& globals) {
                         {"threads", limits.threads},
                         {"memory_total_bytes", facts.memory_total},
                         {"memory_available_bytes", facts.memory_available},
+                        {"load", facts.load},
                         {"read_bytes_per_second", limits.read_bytes_per_second},
                         {"read_bytes_per_second_one_thread", limits.read_bytes_per_second_one},
                         {"peaks", nlohmann::json::array()},

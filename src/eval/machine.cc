@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstdlib>
 #include <fstream>
 #include <sstream>
 #include <string_view>
@@ -156,6 +157,7 @@ MachineFacts machine_facts() {
                               "avx512_bf16", "amx_tile", "amx_int8", "amx_bf16"})
     if (flags.find(fmt::format(" {} ", feature)) != std::string::npos)
       facts.features.emplace_back(feature);
+  if (::getloadavg(&facts.load, 1) != 1) facts.load = 0.0;
   facts.memory_total = proc_bytes("/proc/meminfo", "MemTotal:");
   facts.memory_available = proc_bytes("/proc/meminfo", "MemAvailable:");
   return facts;

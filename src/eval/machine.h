@@ -36,6 +36,7 @@ struct MachineFacts {
   std::string cpu;                                 // "Intel(R) Xeon(R) ..."
   std::vector<std::string> features;               // of those that Hadal's kernels can use
   int64_t memory_total = 0, memory_available = 0;  // bytes
+  double load = 0.0;  // programs that wanted a processor, mean of the last minute
 };
 MachineFacts machine_facts();
 
