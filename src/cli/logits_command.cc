@@ -65,6 +65,7 @@ Ids read_ids(const std::string& path) {
 
 void write(const std::vector<eval::NamedTensor>& tensors, const Options& options) {
   std::vector<format::SafetensorsTensor> out;
+  out.reserve(tensors.size());
   for (const eval::NamedTensor& tensor : tensors)
     out.push_back({tensor.name, tensor.dtype == "F32" ? format::Dtype::F32 : format::Dtype::I64,
                    tensor.shape, tensor.data});

@@ -98,7 +98,10 @@ TEST_F(ChatTest, CtrlCStopsTheAnswerAndTwiceLeaves) {
   Terminal terminal({"run", model_, "--temp", "5", "--seed", "3"});
   EXPECT_TRUE(terminal.expect(">>> "));
   terminal.type("Tell me a long story.\r");
+  // The answer must have begun: a Ctrl+C before it drops the line.
   EXPECT_TRUE(terminal.expect("story.\r\n"));
+  EXPECT_TRUE(terminal.expect("\033[?2004l"));
+  EXPECT_TRUE(terminal.expect_output());
   terminal.type("\x03");
   EXPECT_TRUE(terminal.expect("[stopped; Ctrl+C again leaves]"));
   EXPECT_TRUE(terminal.expect(">>> "));

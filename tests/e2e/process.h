@@ -148,6 +148,13 @@ class Terminal {
     }
   }
 
+  // Reads until anything stands behind what was expected before.
+  ::testing::AssertionResult expect_output(int timeout_s = 20) {
+    while (screen_.size() == seen_)
+      if (!read_some(timeout_s * 1000)) return ::testing::AssertionFailure() << "no output";
+    return ::testing::AssertionSuccess();
+  }
+
   // Reads to the end; the exit code.
   int leave() {
     while (read_some(60'000)) {

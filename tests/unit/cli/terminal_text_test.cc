@@ -27,7 +27,7 @@ TEST(TerminalText, NoBytesGetThrough) {
   for (uint64_t round = 0; round < 2000; ++round) {
     std::string bytes;
     for (uint64_t i = 0; i < 40; ++i) {
-      bytes += static_cast<char>(random_uniform(7, round, i) * 256);
+      bytes += static_cast<char>(static_cast<unsigned char>(random_uniform(7, round, i) * 256));
     }
     const std::string safe = terminal_text(bytes);
     for (size_t i = 0; i < safe.size(); ++i) {
