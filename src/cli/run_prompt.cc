@@ -46,7 +46,7 @@ std::string read_piped_text(int descriptor) {
 }
 
 std::string join_prompt(const std::vector<std::string>& words, const std::string& piped) {
-  const std::string prompt = fmt::format("{}", fmt::join(words, " "));
+  std::string prompt = fmt::format("{}", fmt::join(words, " "));
   if (piped.empty()) return prompt;
   return prompt.empty() ? piped : prompt + "\n\n" + piped;
 }
