@@ -34,11 +34,9 @@ std::string terminal_text(std::string_view text) {
   out.reserve(valid.size());
   for (size_t i = 0; i < valid.size(); ++i) {
     const auto byte = static_cast<uint8_t>(valid[i]);
-    if (byte == '\n' || byte == '\t') {
-      out += valid[i];
-    } else if (byte == '\r') {
-      continue;
-    } else if (byte < 0x20 || byte == 0x7F) {  // the Unicode pictures of control characters
+    if (byte == '\r') continue;
+    const bool shown = byte >= 0x20 || byte == '\n' || byte == '\t';
+    if (!shown || byte == 0x7F) {  // the Unicode pictures of control characters
       out += "\xE2\x90";
       out += static_cast<char>(byte == 0x7F ? 0xA1 : 0x80 + byte);
     } else if (const size_t length = hostile_length(std::string_view(valid).substr(i))) {

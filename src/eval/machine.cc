@@ -83,8 +83,8 @@ double read_rate(ThreadPool& pool, const uint64_t* data, int64_t words, int pass
     pool.parallel_for(words / chunk, 1, [&](int64_t begin, int64_t end, int) {
       for (int64_t i = begin; i < end; ++i) sink += read_range(data + i * chunk, chunk);
     });
-    const double bytes = static_cast<double>(words / chunk * chunk) * 8.0;
-    best = std::max(best, bytes / seconds_since(start));
+    const int64_t bytes = words / chunk * chunk * 8;
+    best = std::max(best, static_cast<double>(bytes) / seconds_since(start));
   }
   return best;
 }

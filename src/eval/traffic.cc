@@ -10,8 +10,10 @@ using model::Matrix;
 double bytes_of(const Matrix& w) {
   if (w.data == nullptr) return 0.0;
   double bytes = static_cast<double>(w.rows) * static_cast<double>(w.row_bytes);
-  if (w.scales != nullptr)
-    bytes += static_cast<double>((w.rows + 127) / 128 * w.scale_stride) * sizeof(float);
+  if (w.scales != nullptr) {
+    const int64_t scales = (w.rows + 127) / 128 * w.scale_stride;
+    bytes += static_cast<double>(scales) * sizeof(float);
+  }
   return bytes;
 }
 
