@@ -141,7 +141,7 @@ void prepare_folder(const std::string& folder, const std::vector<SideFile>& side
                                     "model.safetensors.index.json"};
   for (const SideFile& file : side_files) names.push_back(file.name);
   for (const std::string& name : names) {
-    const std::string path = folder + "/" + name;
+    const std::string path = (fs::path(folder) / name).string();
     if (fs::exists(path, error)) {
       fail(ErrorKind::usage, "{} exists already: choose another folder, or --force to replace it",
            path);
