@@ -2,44 +2,35 @@
 
 #include <cstdlib>
 #include <cstring>
-
-#include <cpuid.h>
+#include <string>
 
 #include "base/error.h"
 #include "kernels/activation.h"
+#include "kernels/cpu.h"
 #include "kernels/tables.h"
 
 namespace hadal::kernels {
 namespace {
 
-#ifdef HADAL_HAVE_AVX2
-// AVX2, FMA and F16C, and an operating system that saves the upper halves of the registers (XCR0
-// bits 1 and 2): a virtual machine or kernel option may hide the latter.
-bool has_avx2() {
-  unsigned a = 0, b = 0, c = 0, d = 0;
-  if (__get_cpuid(1, &a, &b, &c, &d) == 0) return false;
-  constexpr unsigned needed = bit_OSXSAVE | bit_AVX | bit_FMA | bit_F16C;
-  if ((c & needed) != needed) return false;
-  unsigned xcr0 = 0, xcr0_high = 0;
-  __asm__ volatile("xgetbv" : "=a"(xcr0), "=d"(xcr0_high) : "c"(0));
-  if ((xcr0 & 6u) != 6u) return false;
-  if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0) return false;
-  return (b & bit_AVX2) != 0;
-}
-#endif
+constexpr const char* names[] = {"ref", "avx2", "avx512", "amx"};  // from slow to fast
 
 const Table& choose() {
   const char* wanted = std::getenv("HADAL_ISA");
-  if (wanted != nullptr && *wanted != '\0') {
-    const Table* table = table_by_name(wanted);
-    if (table == nullptr) {
-      fail(ErrorKind::usage, "HADAL_ISA={}: this machine or build has no such kernels (ref{})",
-           wanted, table_by_name("avx2") != nullptr ? ", avx2" : "");
-    }
-    return *table;
+  const Table* best = nullptr;
+  std::string available;
+  for (const char* name : names) {
+    const Table* table = table_by_name(name);
+    if (table == nullptr) continue;
+    best = table;
+    available += (available.empty() ? "" : ", ") + std::string(name);
   }
-  const Table* best = table_by_name("avx2");
-  return best != nullptr ? *best : ref_table();
+  if (wanted == nullptr || *wanted == '\0') return *best;
+  const Table* table = table_by_name(wanted);
+  if (table == nullptr) {
+    fail(ErrorKind::usage, "HADAL_ISA={}: this machine or build has no such kernels ({})", wanted,
+         available);
+  }
+  return *table;
 }
 
 }  // namespace
@@ -77,12 +68,12 @@ Activation native_activation(quant::Type type) {
 }
 
 const Table* table_by_name(const char* name) {
-  if (std::strcmp(name, "ref") == 0) return &ref_table();
-#ifdef HADAL_HAVE_AVX2
-  if (std::strcmp(name, "avx2") == 0) {
-    static const bool available = has_avx2();
-    return available ? &avx2_table() : nullptr;
-  }
+  const auto is = [&](const char* other) { return std::strcmp(name, other) == 0; };
+  if (is("ref")) return &ref_table();
+#ifdef HADAL_HAVE_X86_KERNELS
+  if (is("avx2") && cpu_has_avx2()) return &avx2_table();
+  if (is("avx512") && cpu_has_avx512()) return &avx512_table();
+  if (is("amx") && cpu_has_amx()) return &amx_table();
 #endif
   return nullptr;
 }

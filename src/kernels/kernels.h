@@ -64,7 +64,7 @@ struct Rows {
 };
 
 struct Table {
-  const char* name;  // "ref", "avx2"
+  const char* name;  // "ref", "avx2", "avx512", "amx"
 
   // ---- products
   void (*matmul)(const Matmul&);
@@ -112,7 +112,7 @@ int64_t activation_bytes(Activation activation, int64_t k);
 // The integer activation that a weight type is defined with; f32 if it has none (F32 F16 BF16 FP8).
 Activation native_activation(quant::Type type);
 
-// The table of the best instruction set here, or of HADAL_ISA if set (ref, avx2). Throws
+// The table of the best instruction set here, or of HADAL_ISA if set to a name. Throws
 // Error(usage) if HADAL_ISA names one that this machine or build lacks. Chosen once.
 const Table& active();
 // A table by name, or nullptr if this build or machine lacks it (for tests and `hadal doctor`).

@@ -6,6 +6,25 @@
 namespace hadal::kernels {
 
 const Table& ref_table();
-const Table& avx2_table();  // absent from a build with HADAL_REF_ONLY
+// Absent from a build with HADAL_REF_ONLY. Each holds what the one before it has not improved.
+const Table& avx2_table();
+const Table& avx512_table();
+const Table& amx_table();
+
+// The portable twins of the AVX-512 and AMX kernels, on top of the reference: slow, exact, for
+// every machine. In the library hadal_kernels_portable, which tests alone link.
+const Table& portable_avx512_table();
+const Table& portable_amx_table();
+
+// Put the entries of a set of instructions into a table (kernels/avx512, kernels/amx), compiled
+// with the instructions and with their portable twins (kernels/wide.h).
+namespace wide_native {
+void add_avx512(Table& table);
+void add_amx(Table& table);
+}  // namespace wide_native
+namespace wide_portable {
+void add_avx512(Table& table);
+void add_amx(Table& table);
+}  // namespace wide_portable
 
 }  // namespace hadal::kernels

@@ -96,12 +96,14 @@ void check_folders(const Names& folders, const Source& list, Violations& out) {
   }
 }
 
-// "src/kernels/avx2/gemm.cc" -> "kernels/avx2/"; nothing for kernels/ itself and kernels/ref.
+// "src/kernels/avx2/gemm.cc" -> "kernels/avx2/"; nothing for kernels/ itself,
+// kernels/ref and kernels/portable, which need no instruction set.
 std::optional<std::string> instruction_set_of(std::string_view path) {
   constexpr std::string_view prefix = "src/kernels/";
   if (!path.starts_with(prefix)) return std::nullopt;
   const size_t slash = path.find('/', prefix.size());
-  if (slash == std::string_view::npos || path.substr(prefix.size()).starts_with("ref/")) {
+  if (slash == std::string_view::npos || path.substr(prefix.size()).starts_with("ref/") ||
+      path.substr(prefix.size()).starts_with("portable/")) {
     return std::nullopt;
   }
   return std::string(path.substr(4, slash - 3));
@@ -177,7 +179,9 @@ void check_instruction_sets(const std::vector<Source>& sources, Violations& out)
       const std::string name = file->substr(1);
       const bool is_shared = (name.starts_with("kernels/") && name.rfind('/') == 7) ||
                              name == "base/scalar.h";  // static inline functions only
-      if (!is_shared && !name.starts_with(*set)) {
+      // Processors with tiles have the wide vectors too.
+      const bool is_below = *set == "kernels/amx/" && name.starts_with("kernels/avx512/");
+      if (!is_shared && !is_below && !name.starts_with(*set)) {
         out.push_back({source.path, i + 1,
                        "code for an instruction set may include the headers of kernels/, "
                        "base/scalar.h and its own, not " +

@@ -1,6 +1,7 @@
 // Every entry of every table of this machine equals the reference bit for bit.
 #include <algorithm>
 #include <cstring>
+#include <string>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -14,7 +15,10 @@ namespace {
 class Equality : public testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
-    table_ = table_by_name(GetParam());
+    const std::string name = GetParam();
+    table_ = name == "portable_avx512" ? &portable_avx512_table()
+             : name == "portable_amx"  ? &portable_amx_table()
+                                       : table_by_name(GetParam());
     if (table_ == nullptr) GTEST_SKIP() << GetParam() << " is not for this machine or build";
   }
 
@@ -250,7 +254,9 @@ TEST_P(Equality, Elementwise) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Tables, Equality, testing::Values("avx2"),
+INSTANTIATE_TEST_SUITE_P(Tables, Equality,
+                         testing::Values("avx2", "avx512", "amx", "portable_avx512",
+                                         "portable_amx"),
                          [](const auto& p) { return std::string(p.param); });
 
 }  // namespace

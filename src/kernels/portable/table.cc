@@ -1,0 +1,25 @@
+#include "kernels/tables.h"
+
+namespace hadal::kernels {
+
+const Table& portable_avx512_table() {
+  static const Table table = [] {
+    Table t = ref_table();
+    t.name = "portable avx512";
+    wide_portable::add_avx512(t);
+    return t;
+  }();
+  return table;
+}
+
+const Table& portable_amx_table() {
+  static const Table table = [] {
+    Table t = portable_avx512_table();
+    t.name = "portable amx";
+    wide_portable::add_amx(t);
+    return t;
+  }();
+  return table;
+}
+
+}  // namespace hadal::kernels
