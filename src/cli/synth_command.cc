@@ -19,7 +19,7 @@ struct Options {
   std::string shape, type = "q4_k_m", output;
   int64_t layers = 0;
   uint64_t seed = 1;
-  bool force = false;
+  bool force = false, joined_up = false;
 };
 
 std::string help_end() {
@@ -35,6 +35,7 @@ std::string help_end() {
          "Examples:\n"
          "  hadal synth deepseek-v2-lite --type q4_k_m -o v2-lite.gguf    10.4 GB\n"
          "  hadal synth deepseek-v3 --layers 5 --type q8_0 -o v3.gguf     V3's layers, but five\n"
+         "  hadal synth v3-mini --type fp8 -o mini-fp8                    a folder, as published\n"
          "  hadal synth v3-mini -o mini.gguf && hadal bench mini.gguf";
 }
 
@@ -63,20 +64,37 @@ void check_space(const std::string& output, uint64_t bytes) {
   }
 }
 
-void synth(const Options& options, const Globals& globals) {
+struct Written {
+  format::WriteReport report;
+  std::string type;
+};
+
+Written write(const Options& options, const model::ModelConfig& config, ThreadPool& pool) {
+  const format::SynthOptions how = {options.seed, options.force, options.joined_up,
+                                    write_progress("Writing")};
+  if (options.type == "fp8") {
+    if (options.output.ends_with(".gguf") || options.joined_up) {
+      fail(ErrorKind::usage, "FP8 models are Hugging Face folders: give --output a folder's name");
+    }
+    check_space(options.output, format::synth_fp8_bytes(config));
+    return {format::write_synth_fp8(config, options.output, how, pool), "FP8"};
+  }
   const quant::Mixture mixture = parse_mixture(options.type);
-  const model::ModelConfig config = config_of(options);
   if (!options.output.ends_with(".gguf")) {
     fail(ErrorKind::usage, "the output {} must be named NAME.gguf", options.output);
   }
   check_space(options.output, format::synth_bytes(config, mixture));
+  return {format::write_synth(config, mixture, options.output, how, pool),
+          std::string(quant::mixture_name(mixture))};
+}
+
+void synth(const Options& options, const Globals& globals) {
+  const model::ModelConfig config = config_of(options);
   ThreadPool pool(globals.threads);
-  const format::WriteReport report = format::write_synth(
-      config, options.seed, options.output,
-      {.replace = options.force, .progress = write_progress("Writing"), .mixture = mixture}, pool);
+  const auto [report, type] = write(options, config, pool);
   if (globals.json) {
     nlohmann::ordered_json json = report_json(report, options.output);
-    json["type"] = quant::mixture_name(mixture);
+    json["type"] = type;
     json["shape"] = options.shape;
     json["seed"] = options.seed;
     fmt::print("{}\n", json.dump());
@@ -95,11 +113,14 @@ void add_synth(CLI::App& app, Globals& globals) {
       add_command(app, globals, "synth", "Write a random model of a published shape", help_end(),
                   [options, &globals] { synth(*options, globals); });
   command->add_option("SHAPE", options->shape, "deepseek-v2-lite, deepseek-v3, ...")->required();
-  command->add_option("-o,--output", options->output, "NAME.gguf")->required();
-  command->add_option("--type", options->type, "As hadal quantize's")->capture_default_str();
+  command->add_option("-o,--output", options->output, "NAME.gguf, or a folder for fp8")->required();
+  command->add_option("--type", options->type, "As hadal quantize's, or fp8")
+      ->capture_default_str();
   command->add_option("--layers", options->layers, "Instead of the shape's")
       ->check(CLI::Range(int64_t{1}, int64_t{1000}));
   command->add_option("--seed", options->seed, "Of the random weights")->capture_default_str();
+  command->add_flag("--kv-b", options->joined_up,
+                    "MLA as one tensor attn_kv_b, which programs of before 2025 expect");
   command->add_flag("--force", options->force, "Replace an existing output");
   add_threads(command, globals);
   add_json(command, globals);

@@ -15,8 +15,13 @@ namespace hadal::format {
 // files hold it in rope_freqs.weight; empty for models without.
 std::vector<float> rope_factors(const model::ModelConfig& config);
 
+// How keys describe MLA: one shared head of the latent's width (files with attn_k_b), or heads of
+// their own lengths (older files, with attn_kv_b).
+enum class MlaKeys { shared_head, each_head };
+
 // general.* and the architecture's keys, as llama.cpp's converter writes them.
-void add_model_keys(const model::ModelConfig& config, uint32_t file_type, GgufKeys& keys);
+void add_model_keys(const model::ModelConfig& config, uint32_t file_type, GgufKeys& keys,
+                    MlaKeys mla = MlaKeys::shared_head);
 // tokenizer.* keys; the list of tokens is filled up to vocab_size with unused ones, as readers
 // expect.
 void add_tokenizer_keys(const GgufTokenizer& tokenizer, const std::string& chat_template,
@@ -26,8 +31,10 @@ void add_tokenizer_keys(const GgufTokenizer& tokenizer, const std::string& chat_
 void add_token_ids(const model::ModelConfig& config, const GgufTokenizer* tokenizer,
                    GgufKeys& keys);
 
-// The text of config.json. dtype: of most weights, "bfloat16". Throws Error(unsupported) if rope
+// The text of config.json. dtype: of most weights, "bfloat16"; fp8: the layers' matrices are
+// DeepSeek's FP8 with scales for 128x128. Throws Error(unsupported) if rope
 // factors are not Llama 3's, which config.json cannot say.
-std::string hf_config_text(const model::ModelConfig& config, const std::string& dtype);
+std::string hf_config_text(const model::ModelConfig& config, const std::string& dtype,
+                           bool fp8 = false);
 
 }  // namespace hadal::format

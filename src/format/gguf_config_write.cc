@@ -64,16 +64,21 @@ void add_rope(const ModelConfig& c, Section& s) {
   }
 }
 
-void add_mla(const ModelConfig& c, Section& s) {
+void add_mla(const ModelConfig& c, MlaKeys mla, Section& s) {
   s.integer("leading_dense_block_count", c.experts > 0 ? c.first_dense_layers : c.layers);
   s.integer("vocab_size", c.vocab_size);
   if (c.q_lora_rank > 0) s.integer("attention.q_lora_rank", c.q_lora_rank);
   s.integer("attention.kv_lora_rank", c.kv_lora_rank);
-  // One shared head of the latent's width; the true lengths under *_mla.
-  s.integer("attention.key_length", c.kv_lora_rank + c.qk_rope_dim);
-  s.integer("attention.value_length", c.kv_lora_rank);
-  s.integer("attention.key_length_mla", c.qk_nope_dim + c.qk_rope_dim);
-  s.integer("attention.value_length_mla", c.v_dim);
+  const int64_t key = c.qk_nope_dim + c.qk_rope_dim;
+  if (mla == MlaKeys::shared_head) {
+    s.integer("attention.key_length", c.kv_lora_rank + c.qk_rope_dim);
+    s.integer("attention.value_length", c.kv_lora_rank);
+    s.integer("attention.key_length_mla", key);
+    s.integer("attention.value_length_mla", c.v_dim);
+  } else {
+    s.integer("attention.key_length", key);
+    s.integer("attention.value_length", c.v_dim);
+  }
   if (c.experts == 0) return;
   s.integer("expert_feed_forward_length", c.moe_intermediate_size);
   s.integer("expert_count", c.experts);
@@ -103,7 +108,7 @@ std::vector<float> rope_factors(const ModelConfig& c) {
   return factors;
 }
 
-void add_model_keys(const ModelConfig& c, uint32_t file_type, GgufKeys& keys) {
+void add_model_keys(const ModelConfig& c, uint32_t file_type, GgufKeys& keys, MlaKeys mla) {
   const std::string_view architecture = architecture_name(c.architecture);
   keys.add_string("general.architecture", architecture);
   keys.add_string("general.type", "model");
@@ -114,11 +119,13 @@ void add_model_keys(const ModelConfig& c, uint32_t file_type, GgufKeys& keys) {
   s.integer("embedding_length", c.hidden_size);
   s.integer("feed_forward_length", c.intermediate_size);
   s.integer("attention.head_count", c.heads);
-  s.integer("attention.head_count_kv", c.is_mla() ? 1 : c.kv_heads);
+  const bool shared_head = c.is_mla() && mla == MlaKeys::shared_head;
+  const int64_t kv_heads = c.is_mla() ? c.heads : c.kv_heads;
+  s.integer("attention.head_count_kv", shared_head ? 1 : kv_heads);
   s.real("attention.layer_norm_rms_epsilon", c.rms_norm_eps);
   add_rope(c, s);
   if (c.is_mla()) {
-    add_mla(c, s);
+    add_mla(c, mla, s);
   } else {
     s.integer("vocab_size", c.vocab_size);
     s.integer("attention.key_length", c.head_dim);

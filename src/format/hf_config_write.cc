@@ -146,7 +146,7 @@ void add_mla(const ModelConfig& c, Json& json) {
 
 }  // namespace
 
-std::string hf_config_text(const ModelConfig& c, const std::string& dtype) {
+std::string hf_config_text(const ModelConfig& c, const std::string& dtype, bool fp8) {
   const Names names = names_of(c);
   Json json;
   json["architectures"] = {names.architecture};
@@ -171,6 +171,11 @@ std::string hf_config_text(const ModelConfig& c, const std::string& dtype) {
   if (c.eos_ids.size() == 1) json["eos_token_id"] = c.eos_ids[0];
   if (c.eos_ids.size() > 1) json["eos_token_id"] = c.eos_ids;
   if (c.pad_id >= 0) json["pad_token_id"] = c.pad_id;
+  if (fp8)
+    json["quantization_config"] = {{"quant_method", "fp8"},
+                                   {"fmt", "e4m3"},
+                                   {"activation_scheme", "dynamic"},
+                                   {"weight_block_size", {128, 128}}};
   return json.dump(2) + "\n";
 }
 

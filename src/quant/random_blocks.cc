@@ -1,5 +1,7 @@
 #include "quant/random_blocks.h"
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "quant/families.h"
 
@@ -154,6 +156,16 @@ void floats_row(float deviation, uint64_t seed, void* out, int64_t n, Convert co
   }
 }
 
+// Codes of either sign with exponents 8 to 11: +-2 to +-30, no NaN.
+void fp8_row(uint64_t seed, void* out, int64_t n) {
+  Source source(seed);
+  auto* codes = static_cast<uint8_t*>(out);
+  for (int64_t i = 0; i < n; i += 8) {
+    const uint64_t bits = (source.next() & 0x9f9f9f9f9f9f9f9fu) | 0x4040404040404040u;
+    std::memcpy(codes + i, &bits, static_cast<size_t>(std::min<int64_t>(8, n - i)));
+  }
+}
+
 }  // namespace
 
 bool can_randomize(Type type) {
@@ -170,6 +182,7 @@ bool can_randomize(Type type) {
     case Type::Q6_K:
     case Type::IQ4_NL:
     case Type::IQ4_XS:
+    case Type::FP8_E4M3:
       return true;
     default:
       return false;
@@ -202,6 +215,8 @@ void random_row(Type type, float deviation, uint64_t seed, void* out, int64_t n)
       return blocks_row<BlockIQ4_NL>(deviation, seed, out, n / 32);
     case Type::IQ4_XS:
       return blocks_row<BlockIQ4_XS>(deviation, seed, out, n / 256);
+    case Type::FP8_E4M3:
+      return fp8_row(seed, out, n);
     default:
       break;
   }

@@ -1,11 +1,14 @@
 #include "format/synth.h"
 
+#include <cmath>
 #include <string>
+#include <vector>
 
 #include <gtest/gtest.h>
 
 #include "files.h"
 #include "format/load.h"
+#include "kernels/kernels.h"
 
 namespace hadal::format {
 namespace {
@@ -50,7 +53,7 @@ TEST(Synth, FilesLoadAndDependOnTheSeedAlone) {
   const auto write = [&](const char* name, quant::Mixture mixture, uint64_t seed, int threads) {
     ThreadPool pool(threads);
     const std::string path = (scratch.path() / name).string();
-    const WriteReport report = write_synth(config, seed, path, {.mixture = mixture}, pool);
+    const WriteReport report = write_synth(config, mixture, path, {.seed = seed}, pool);
     EXPECT_EQ(report.weights, static_cast<uint64_t>(model::count_parameters(config).total));
     EXPECT_EQ(report.bytes_after, synth_bytes(config, mixture));
     return path;
@@ -70,6 +73,48 @@ TEST(Synth, FilesLoadAndDependOnTheSeedAlone) {
   const auto bytes = read_bytes(write("a.gguf", quant::Mixture::Q4_K_M, 7, 1));
   EXPECT_TRUE(bytes == read_bytes(write("b.gguf", quant::Mixture::Q4_K_M, 7, 2)));
   EXPECT_FALSE(bytes == read_bytes(write("c.gguf", quant::Mixture::Q4_K_M, 8, 2)));
+}
+
+TEST(Synth, WritesTheOlderLayoutOfMla) {
+  const ScratchFolder scratch;
+  model::ModelConfig config = with_layers(*shape_config("v3-mini"), 2);
+  config.vocab_size = 512;
+  ThreadPool pool(2);
+  const std::string path = (scratch.path() / "old.gguf").string();
+  const WriteReport report =
+      write_synth(config, quant::Mixture::Q8_0, path, {.joined_up = true}, pool);
+  EXPECT_EQ(report.weights, static_cast<uint64_t>(model::count_parameters(config).total));
+  const LoadedFiles files = load_model(path);
+  const model::ModelConfig& c = files.model->config;
+  EXPECT_EQ(c.qk_nope_dim, 64);
+  EXPECT_EQ(c.v_dim, 64);
+  EXPECT_NEAR(c.attention_scale, config.attention_scale, 1e-6);
+  EXPECT_EQ(files.model->layers[1].attention.kv_b.rows, 16 * 128);
+  EXPECT_EQ(files.model->layers[1].attention.k_b.data, nullptr);
+}
+
+TEST(Synth, WritesFp8FoldersOfUnitScale) {
+  const ScratchFolder scratch;
+  model::ModelConfig config = with_layers(*shape_config("v3-mini"), 2);
+  config.vocab_size = 512;
+  config.experts = 16;
+  ThreadPool pool(2);
+  const std::string folder = (scratch.path() / "fp8").string();
+  const WriteReport report = write_synth_fp8(config, folder, {.seed = 3}, pool);
+  EXPECT_EQ(report.weights, static_cast<uint64_t>(model::count_parameters(config).total));
+  EXPECT_EQ(report.bytes_after, synth_fp8_bytes(config));
+  const LoadedFiles files = load_model(folder);
+  EXPECT_EQ(files.model->config.expert_groups, 8);
+  const model::Matrix& gate = files.model->layers[1].experts.routed[15].gate;
+  ASSERT_EQ(gate.type, quant::Type::FP8_E4M3);
+  double squares = 0.0;
+  std::vector<float> row(static_cast<size_t>(gate.cols));
+  for (int64_t r = 0; r < gate.rows; ++r) {
+    kernels::active().decode_row(&gate, r, row.data());
+    for (const float x : row) squares += static_cast<double>(x) * x;
+  }
+  const double deviation = std::sqrt(squares / static_cast<double>(gate.rows * gate.cols));
+  EXPECT_NEAR(deviation * std::sqrt(1024.0), 1.0, 0.02);
 }
 
 }  // namespace

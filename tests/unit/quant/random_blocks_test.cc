@@ -40,5 +40,21 @@ TEST(RandomBlocks, HaveTheDeviationAskedForAndMeanZero) {
   EXPECT_FALSE(can_randomize(Type::I32));
 }
 
+TEST(RandomBlocks, Fp8CodesHaveTheirFixedDeviation) {
+  constexpr int64_t n = 65536;
+  std::vector<uint8_t> codes(n);
+  std::vector<float> x(n);
+  random_row(Type::FP8_E4M3, 1.0f, 42, codes.data(), n);
+  decode_row(Type::FP8_E4M3, codes.data(), x.data(), n);
+  double sum = 0.0, squares = 0.0;
+  for (const float v : x) {
+    ASSERT_TRUE(std::isfinite(v));
+    sum += v;
+    squares += static_cast<double>(v) * v;
+  }
+  EXPECT_NEAR(std::sqrt(squares / n) / fp8_deviation, 1.0, 0.02);
+  EXPECT_LT(std::fabs(sum / n), 0.02 * fp8_deviation);
+}
+
 }  // namespace
 }  // namespace hadal::quant
