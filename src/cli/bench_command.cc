@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <vector>
@@ -29,40 +30,50 @@ double share(double value, double limit) {
 
 // A row's speeds, and their shares of the limits.
 struct Rates {
-  double bytes_per_second, operations_per_second, of_read, of_fp32;
+  double bytes_per_second, operations_per_second, of_read, of_fp32, of_bf16, of_int8;
 };
 
 Rates rates(const eval::BenchRow& row, const eval::MachineLimits& limits) {
+  using kernels::Product;
   const double bytes = row.per_token.bytes * row.median;
   const double operations = row.per_token.operations * row.median;
-  return {bytes, operations, share(bytes, limits.read_bytes_per_second),
-          share(operations, limits.best_fp32())};
+  return {bytes,
+          operations,
+          share(bytes, limits.read_bytes_per_second),
+          share(operations, limits.best(Product::fp32)),
+          share(operations, limits.best(Product::bf16)),
+          share(operations, limits.best(Product::int8))};
 }
 
 void print_limits(const eval::MachineLimits& limits) {
   fmt::print("machine: {} threads, memory read {:.1f} GB/s (one thread {:.1f})", limits.threads,
              limits.read_bytes_per_second / 1e9, limits.read_bytes_per_second_one / 1e9);
   for (const eval::Peak& peak : limits.peaks)
-    fmt::print(", {} {:.0f} G{}OP/s", peak.name, peak.operations_per_second / 1e9,
-               peak.integer ? "" : "FL");
+    fmt::print(", {} {:.0f} G{}", peak.name, peak.operations_per_second / 1e9,
+               eval::rate_unit(peak.product));
   fmt::print("\nkernels: {}\n\n", kernels::active().name);
 }
 
 void print_header() {
-  fmt::print("{:<8} {:>7} {:>7} {:>6} {:>10} {:>17} {:>10} {:>7} {:>7} {:>9} {:>7}\n", "work",
-             "tokens", "depth", "batch", "tokens/s", "[min .. max]", "MB/token", "GB/s", "of read",
-             "GFLOP/s", "of fma");
+  fmt::print("{:<8} {:>7} {:>7} {:>6} {:>10} {:>19} {:>10} {:>7} {:>7} {:>9} {:>7} {:>7} {:>7}\n",
+             "work", "tokens", "depth", "batch", "tokens/s", "[min .. max]", "MB/token", "GB/s",
+             "of read", "GFLOP/s", "of fp32", "of bf16", "of int8");
+}
+
+// "63%", or "-" where the machine has no such limit.
+std::string percent(double share_of_limit) {
+  return share_of_limit > 0.0 ? fmt::format("{:.0f}%", share_of_limit * 100.0) : "-";
 }
 
 void print_row(const eval::BenchRow& row, const eval::MachineLimits& limits) {
   const Rates r = rates(row, limits);
   fmt::print(
-      "{:<8} {:>7} {:>7} {:>6} {:>10.2f} {:>17} {:>10.2f} {:>7.2f} {:>6.0f}% {:>9.1f} "
-      "{:>6.0f}%\n",
+      "{:<8} {:>7} {:>7} {:>6} {:>10.2f} {:>19} {:>10.2f} {:>7.2f} {:>7} {:>9.1f} {:>7} {:>7} "
+      "{:>7}\n",
       row.work, row.tokens, row.depth, row.batch, row.median,
       fmt::format("[{:.2f} .. {:.2f}]", row.lowest, row.highest), row.per_token.bytes / 1e6,
-      r.bytes_per_second / 1e9, r.of_read * 100.0, r.operations_per_second / 1e9,
-      r.of_fp32 * 100.0);
+      r.bytes_per_second / 1e9, percent(r.of_read), r.operations_per_second / 1e9,
+      percent(r.of_fp32), percent(r.of_bf16), percent(r.of_int8));
   std::fflush(stdout);
 }
 
@@ -81,7 +92,10 @@ nlohmann::json to_json(const eval::BenchRow& row, const eval::MachineLimits& lim
           {"bytes_per_second", r.bytes_per_second},
           {"operations_per_second", r.operations_per_second},
           {"share_of_read", r.of_read},
-          {"share_of_fp32_fma", r.of_fp32}};
+          {"share_of_fp32", r.of_fp32},
+          {"share_of_bf16", r.of_bf16},
+          {"share_of_int8", r.of_int8},
+          {"anonymous_bytes", row.anonymous_bytes}};
 }
 
 nlohmann::json to_json(const eval::MachineLimits& limits) {
@@ -89,7 +103,7 @@ nlohmann::json to_json(const eval::MachineLimits& limits) {
   for (const eval::Peak& peak : limits.peaks)
     peaks.push_back({{"name", peak.name},
                      {"instruction_set", peak.instruction_set},
-                     {"integer", peak.integer},
+                     {"product", eval::product_name(peak.product)},
                      {"operations_per_second", peak.operations_per_second}});
   return {{"cpu", eval::machine_facts().cpu},
           {"threads", limits.threads},
@@ -115,6 +129,8 @@ void bench(const Options& options, const Globals& globals) {
     if (!globals.json) print_row(row, limits);
   });
   const eval::ProcessMemory memory = eval::process_memory();
+  int64_t anonymous = 0;
+  for (const eval::BenchRow& row : rows) anonymous = std::max(anonymous, row.anonymous_bytes);
   if (globals.json) {
     nlohmann::json out = {{"machine", to_json(limits)},
                           {"kernels", kernels::active().name},
@@ -123,14 +139,14 @@ void bench(const Options& options, const Globals& globals) {
                           {"precision", precision_name(wanted.precision)},
                           {"rows", nlohmann::json::array()},
                           {"peak_resident_bytes", memory.peak_resident},
-                          {"anonymous_bytes", memory.anonymous_resident}};
+                          {"anonymous_bytes", anonymous}};
     for (const eval::BenchRow& row : rows) out["rows"].push_back(to_json(row, limits));
     fmt::print("{}\n", out.dump(2));
     return;
   }
   fmt::print("\npeak memory {} with the mapped file, {} of it not mapped from the file\n",
              format_bytes(static_cast<double>(memory.peak_resident)),
-             format_bytes(static_cast<double>(memory.anonymous_resident)));
+             format_bytes(static_cast<double>(anonymous)));
 }
 
 constexpr const char* help_end =
@@ -138,9 +154,10 @@ constexpr const char* help_end =
     "the\n"
     "least (weights once per step, the cache of its sequence); \"of read\" is that rate as a "
     "share\n"
-    "of the memory bandwidth measured in the same run, \"of fma\" the arithmetic as a share of "
+    "of the memory bandwidth measured in the same run, \"of fp32\", \"of bf16\" and \"of int8\" "
     "the\n"
-    "best FP32 multiply-add rate. Token ids are random, so every expert is equally likely.\n\n"
+    "arithmetic as shares of the best rates of such products. Token ids are random, so every "
+    "expert is equally likely.\n\n"
     "Examples:\n"
     "  hadal bench model.gguf                       prompt of 512, then 64 generated tokens\n"
     "  hadal bench model.gguf -p 2048 -d 0,4096     at two depths\n"

@@ -50,8 +50,8 @@ void print_text(const eval::MachineFacts& facts, const eval::MachineLimits& limi
   fmt::print("memory read    {:.1f} GB/s with all threads, {:.1f} GB/s with one\n",
              limits.read_bytes_per_second / 1e9, limits.read_bytes_per_second_one / 1e9);
   for (const eval::Peak& peak : limits.peaks)
-    fmt::print("{:<14} {:.0f} G{}OP/s with all threads\n", peak.name.substr(0, 40),
-               peak.operations_per_second / 1e9, peak.integer ? "" : "FL");
+    fmt::print("{:<14} {:.0f} G{} with all threads\n", peak.name, peak.operations_per_second / 1e9,
+               eval::rate_unit(peak.product));
   // One runnable program for half of the threads already spoils the figures.
   if (facts.load > 0.5 * limits.threads)
     fmt::print("               other programs are busy (load {:.1f}): the machine can do more\n",
@@ -88,7 +88,7 @@ void doctor(const Globals& globals) {
   for (const eval::Peak& peak : limits.peaks)
     out["peaks"].push_back({{"name", peak.name},
                             {"instruction_set", peak.instruction_set},
-                            {"integer", peak.integer},
+                            {"product", eval::product_name(peak.product)},
                             {"operations_per_second", peak.operations_per_second}});
   for (const Candidate& c : candidates)
     out["models"].push_back(

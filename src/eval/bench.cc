@@ -105,11 +105,13 @@ std::vector<int64_t> distinct_experts(const model::Model& model, const model::Tr
   return out;
 }
 
+// Called while the row's buffers are still held.
 void finish(BenchRow& row) {
   std::vector<double> sorted = row.tokens_per_second;
   std::sort(sorted.begin(), sorted.end());
   row.lowest = sorted.front();
   row.highest = sorted.back();
+  row.anonymous_bytes = process_memory().anonymous_resident;
   const size_t half = sorted.size() / 2;
   row.median = sorted.size() % 2 == 1 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2.0;
 }
@@ -124,7 +126,7 @@ BenchRow bench_prefill(const model::Model& model, const BenchOptions& options, T
   Field field(model, options, pool, 1, depth + prompt, chunk);
   field.fill(depth);
   const std::vector<int32_t> tokens = random_tokens(prompt, model.config.vocab_size, 2);
-  BenchRow row{"prefill", prompt, depth, 1, {}, 0, 0, 0, {}};
+  BenchRow row{.work = "prefill", .tokens = prompt, .depth = depth};
   model::Trace trace;
   field.prefill(std::span(tokens).first(static_cast<size_t>(chunk)), depth, chunk, &trace);
   const std::vector<int64_t> experts = distinct_experts(model, trace);
@@ -153,7 +155,7 @@ BenchRow bench_decode(const model::Model& model, const BenchOptions& options, Th
   const int64_t steps = options.generate;
   Field field(model, options, pool, batch, depth + steps + 1, batch);
   field.fill(depth);
-  BenchRow row{"decode", steps, depth, batch, {}, 0, 0, 0, {}};
+  BenchRow row{.work = "decode", .tokens = steps, .depth = depth, .batch = batch};
   const std::vector<int32_t> tokens =
       random_tokens(batch * (steps + 1), model.config.vocab_size, 3);
   const auto step_tokens = [&](int64_t step) {

@@ -29,9 +29,10 @@ struct BenchRow {
   int64_t tokens = 0;  // of the prompt, or generated per sequence
   int64_t depth = 0;
   int64_t batch = 1;
-  std::vector<double> tokens_per_second;  // of all sequences together, by repetition
+  std::vector<double> tokens_per_second{};  // of all sequences together, by repetition
   double median = 0.0, lowest = 0.0, highest = 0.0;
-  Traffic per_token;  // least traffic, divided by tokens
+  Traffic per_token{};          // least traffic, divided by tokens
+  int64_t anonymous_bytes = 0;  // of memory at the end, not mapped from files
 };
 
 // The rows in the order prompts, then decodes. on_row is called as each is done; it may throw to

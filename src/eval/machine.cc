@@ -105,20 +105,29 @@ double peak_rate(ThreadPool& pool, const kernels::PeakLoop& loop) {
   return best;
 }
 
-double best_rate(const std::vector<Peak>& peaks, bool integer) {
-  double best = 0.0;
-  for (const Peak& peak : peaks)
-    if (peak.integer == integer) best = std::max(best, peak.operations_per_second);
-  return best;
-}
-
 }  // namespace
 
-double MachineLimits::best_fp32() const {
-  return best_rate(peaks, false);
+const char* rate_unit(kernels::Product product) {
+  return product == kernels::Product::int8 ? "OP/s" : "FLOP/s";
 }
-double MachineLimits::best_int8() const {
-  return best_rate(peaks, true);
+
+const char* product_name(kernels::Product product) {
+  switch (product) {
+    case kernels::Product::fp32:
+      return "fp32";
+    case kernels::Product::bf16:
+      return "bf16";
+    case kernels::Product::int8:
+      return "int8";
+  }
+  return "";
+}
+
+double MachineLimits::best(kernels::Product product) const {
+  double rate = 0.0;
+  for (const Peak& peak : peaks)
+    if (peak.product == product) rate = std::max(rate, peak.operations_per_second);
+  return rate;
 }
 
 MachineLimits measure_machine(ThreadPool& pool, int64_t buffer_bytes) {
@@ -138,7 +147,7 @@ MachineLimits measure_machine(ThreadPool& pool, int64_t buffer_bytes) {
     limits.read_bytes_per_second_one = read_rate(one, buffer.data(), words, 2);
   }
   for (const kernels::PeakLoop& loop : kernels::peak_loops())
-    limits.peaks.push_back({loop.name, loop.instruction_set, loop.integer, peak_rate(pool, loop)});
+    limits.peaks.push_back({loop.name, loop.instruction_set, loop.product, peak_rate(pool, loop)});
   return limits;
 }
 

@@ -7,13 +7,18 @@
 #include <vector>
 
 #include "base/thread_pool.h"
+#include "kernels/peak.h"
 
 namespace hadal::eval {
+
+// "FLOP/s", "OP/s" for integers; "fp32", "bf16", "int8".
+const char* rate_unit(kernels::Product product);
+const char* product_name(kernels::Product product);
 
 struct Peak {
   std::string name;             // "AVX2 FP32 FMA"
   std::string instruction_set;  // "avx2"
-  bool integer = false;
+  kernels::Product product = kernels::Product::fp32;
   double operations_per_second = 0.0;  // all threads together
 };
 
@@ -23,9 +28,8 @@ struct MachineLimits {
   double read_bytes_per_second_one = 0.0;  // one thread
   std::vector<Peak> peaks;
 
-  // The best rates of any instruction set; 0 if none was measured.
-  double best_fp32() const;
-  double best_int8() const;
+  // The best rate of any instruction set; 0 if none was measured.
+  double best(kernels::Product product) const;
 };
 
 // Takes about two seconds and `buffer_bytes` of memory (less if little is free). The best of

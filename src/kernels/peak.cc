@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "base/scalar.h"
+#include "kernels/cpu.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -97,17 +98,77 @@ __attribute__((target("avx512f,avx512vnni"))) uint32_t avx512_int8(int64_t round
   return lanes[0];
 }
 
+// Tiles of 16 rows of 64 bytes: 0 to 3 hold sums, 4 and 5 the left side, 6 and 7 the right. A tile
+// product takes 16 cycles and is ready after 52, so four sums keep the unit busy.
+struct alignas(64) TileConfig {
+  uint8_t palette = 1, start_row = 0, reserved[14] = {};
+  uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+  uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+};
+
+__attribute__((target("amx-tile"))) void load_tiles(const void* ones) {
+  const TileConfig config;
+  _tile_loadconfig(&config);
+  _tile_zero(0);
+  _tile_zero(1);
+  _tile_zero(2);
+  _tile_zero(3);
+  _tile_loadd(4, ones, 64);
+  _tile_loadd(5, ones, 64);
+  _tile_loadd(6, ones, 64);
+  _tile_loadd(7, ones, 64);
+}
+
+__attribute__((target("amx-tile"))) uint32_t store_tiles() {
+  alignas(64) uint32_t sums[256];
+  _tile_stored(0, sums, 64);
+  _tile_release();
+  return sums[0];
+}
+
+__attribute__((target("amx-tile,amx-bf16"))) uint32_t amx_bf16(int64_t rounds) {
+  alignas(64) uint16_t ones[512];
+  for (uint16_t& x : ones) x = float_to_bf16(1.0f);
+  load_tiles(ones);
+  for (int64_t r = 0; r < rounds; ++r) {
+    _tile_dpbf16ps(0, 4, 6);
+    _tile_dpbf16ps(1, 4, 7);
+    _tile_dpbf16ps(2, 5, 6);
+    _tile_dpbf16ps(3, 5, 7);
+  }
+  return store_tiles();
+}
+
+__attribute__((target("amx-tile,amx-int8"))) uint32_t amx_int8(int64_t rounds) {
+  alignas(64) uint8_t threes[1024];
+  for (uint8_t& x : threes) x = 3;
+  load_tiles(threes);
+  for (int64_t r = 0; r < rounds; ++r) {
+    _tile_dpbssd(0, 4, 6);
+    _tile_dpbssd(1, 4, 7);
+    _tile_dpbssd(2, 5, 6);
+    _tile_dpbssd(3, 5, 7);
+  }
+  return store_tiles();
+}
+
 std::vector<PeakLoop> available() {
   std::vector<PeakLoop> loops = {
-      {"SSE FP32 multiply and add", "sse", false, chains * 4 * 2.0, sse_fp32}};
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
-    loops.push_back({"AVX2 FP32 FMA", "avx2", false, chains * 8 * 2.0, avx2_fp32});
-    loops.push_back({"AVX2 int8 dot", "avx2", true, 8 * 32 * 2.0, avx2_int8});
+      {"SSE FP32 multiply and add", "sse", Product::fp32, chains * 4 * 2.0, sse_fp32}};
+  if (cpu_has_avx2()) {
+    loops.push_back({"AVX2 FP32 FMA", "avx2", Product::fp32, chains * 8 * 2.0, avx2_fp32});
+    loops.push_back({"AVX2 int8 dot", "avx2", Product::int8, 8 * 32 * 2.0, avx2_int8});
   }
-  if (__builtin_cpu_supports("avx512f"))
-    loops.push_back({"AVX-512 FP32 FMA", "avx512", false, chains * 16 * 2.0, avx512_fp32});
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vnni"))
-    loops.push_back({"AVX-512 VNNI int8 dot", "avx512", true, chains * 64 * 2.0, avx512_int8});
+  if (cpu_has_avx512()) {
+    loops.push_back({"AVX-512 FP32 FMA", "avx512", Product::fp32, chains * 16 * 2.0, avx512_fp32});
+    loops.push_back(
+        {"AVX-512 VNNI int8 dot", "avx512", Product::int8, chains * 64 * 2.0, avx512_int8});
+  }
+  if (cpu_has_amx()) {
+    constexpr double tile_products = 4 * 16 * 16 * 2.0;
+    loops.push_back({"AMX BF16 tiles", "amx", Product::bf16, tile_products * 32, amx_bf16});
+    loops.push_back({"AMX int8 tiles", "amx", Product::int8, tile_products * 64, amx_int8});
+  }
   return loops;
 }
 
