@@ -95,9 +95,11 @@ void add_row(Sequence& sequence, std::span<const int32_t> tokens, const LogitsOp
     out.add_router(static_cast<int64_t>(layer), trace.routers[layer]);
   if (options.mtp) {
     model::Trace mtp_trace;
+    const model::Segment following{.tokens = tokens.subspan(1), .pages = sequence.pages()};
     append(out.mtp_logits,
-           sequence.runner().forward_mtp(sequence.cache(), tokens, trace.final_hidden,
-                                         sequence.pages(), &mtp_trace));
+           sequence.runner()
+               .forward_mtp(sequence.cache(), {&following, 1}, trace.final_hidden, &mtp_trace)
+               .logits);
     const auto layers = static_cast<int64_t>(sequence.runner().model().layers.size());
     if (!mtp_trace.routers.empty()) out.add_router(layers, mtp_trace.routers.back());
   }

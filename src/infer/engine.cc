@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
-#include <fstream>
 #include <mutex>
 #include <random>
 #include <string>
@@ -11,6 +10,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "infer/engine_limits.h"
 #include "infer/kv_pages.h"
 #include "infer/scheduler.h"
 #include "infer/sequence.h"
@@ -19,40 +19,9 @@ namespace hadal::infer {
 namespace {
 
 constexpr int64_t page_tokens = KvPages::page_tokens;
-constexpr size_t stops_max = 64;
-constexpr size_t stop_bytes_max = 4096;
 
 int64_t pages_for(int64_t positions) {
   return (positions + page_tokens - 1) / page_tokens;
-}
-
-// Memory that programs may still take, as Linux estimates it; 1 GiB if it does not say.
-int64_t free_memory_bytes() {
-  std::ifstream in("/proc/meminfo");
-  for (std::string key; in >> key; in.ignore(1000, '\n'))
-    if (int64_t kib = 0; key == "MemAvailable:" && in >> kib) return kib * 1024;
-  return int64_t{1} << 30;
-}
-
-struct Sizes {
-  int64_t context;
-  int64_t pages;
-};
-
-Sizes choose_sizes(const model::ModelConfig& config, const EngineOptions& options) {
-  const int64_t trained = config.context_length;
-  if (options.context_tokens > trained)
-    fail(ErrorKind::limit, "a context of {} tokens is wanted, but the model was trained for {}",
-         options.context_tokens, trained);
-  const int64_t context = options.context_tokens > 0 ? options.context_tokens : trained;
-  int64_t pages = pages_for(options.cache_tokens);
-  if (options.cache_tokens <= 0) {
-    const int64_t element = options.cache_type == quant::Type::F32 ? 4 : 2;
-    const int64_t page_bytes =
-        (config.layers + config.mtp_layers) * page_tokens * config.cache_width() * element;
-    pages = std::clamp<int64_t>(free_memory_bytes() / 4 / page_bytes, 1, 4 * pages_for(context));
-  }
-  return {std::min(context, pages * page_tokens), pages};
 }
 
 uint64_t random_seed() {
@@ -64,7 +33,7 @@ uint64_t random_seed() {
 
 struct Engine::Impl {
   Impl(const LoadedModel& loaded, ThreadPool& thread_pool, const EngineOptions& wanted,
-       const Sizes& sizes)
+       const EngineSizes& sizes)
       : model(loaded),
         pool(thread_pool),
         options(wanted),
@@ -74,10 +43,11 @@ struct Engine::Impl {
         pages(sizes.pages),
         runner(*loaded.model, wanted.precision, thread_pool, wanted.step_tokens) {
     for (int i = 0; i < pool.threads(); ++i) samplers.emplace_back(loaded.model->config.vocab_size);
+    runner.set_interrupt([this] { return in_vain(); });
   }
 
-  void check(const Request& request) const;
   void take_inbox();
+  bool in_vain();
   void reuse_prefix(Sequence& sequence);
   SequenceView view_of(Sequence& sequence, std::unordered_set<uint64_t>& computing);
   void apply(const Plan& plan);
@@ -114,6 +84,7 @@ struct Engine::Impl {
 
   std::vector<std::unique_ptr<Sequence>> sequences;  // in order of arrival
   std::vector<Event> events;
+  const Plan* planned = nullptr;  // while the forward pass runs
   // Of one step: sequences with a row of logits, in order of rows, and what was sampled.
   std::vector<Sequence*> rows;
   std::vector<Sampled> sampled;
@@ -129,39 +100,6 @@ struct Engine::Impl {
   std::atomic<int64_t> live = 0;  // sequences in inbox and queue
 };
 
-void Engine::Impl::check(const Request& request) const {
-  const auto prompt = static_cast<int64_t>(request.prompt.size());
-  const int64_t vocab = model.model->config.vocab_size;
-  if (prompt == 0) fail(ErrorKind::usage, "the prompt is empty: at least one token is needed");
-  if (prompt >= context)
-    fail(ErrorKind::limit,
-         "the prompt has {} tokens, but the context holds {}, the answer included: shorten it{}",
-         prompt, context,
-         context < model.model->config.context_length ? ", or ask for a larger context" : "");
-  if (request.max_tokens == 0) fail(ErrorKind::usage, "max_tokens is 0: nothing is to be done");
-  for (const int32_t id : request.prompt)
-    if (id < 0 || id >= vocab)
-      fail(ErrorKind::usage, "the prompt has token {}, but ids are below {}", id, vocab);
-  for (const int32_t id : request.thinking.close)
-    if (id < 0 || id >= vocab)
-      fail(ErrorKind::usage, "token {} is to close a thought, but ids are below {}", id, vocab);
-  if (!request.stop.empty() && !model.tokenizer)
-    fail(ErrorKind::usage, "stop strings need a tokenizer, which this model lacks");
-  if (request.stop.size() > stops_max)
-    fail(ErrorKind::usage, "{} stop strings, but at most {} are allowed", request.stop.size(),
-         stops_max);
-  for (const std::string& stop : request.stop)
-    if (stop.empty() || stop.size() > stop_bytes_max)
-      fail(ErrorKind::usage, "a stop string of {} bytes, but 1 to {} are allowed", stop.size(),
-           stop_bytes_max);
-  size_t stop_bytes = 0;
-  for (const std::string& stop : request.stop) stop_bytes += stop.size();
-  if (stop_bytes > stop_bytes_max)
-    fail(ErrorKind::usage, "stop strings of {} bytes together, but at most {} are allowed",
-         stop_bytes, stop_bytes_max);
-  validate(request.sampling, vocab);
-}
-
 void Engine::Impl::take_inbox() {
   std::vector<uint64_t> cancelled;
   {
@@ -175,6 +113,15 @@ void Engine::Impl::take_inbox() {
     for (auto& sequence : sequences)
       if (sequence->id() == id && !sequence->finished())
         sequence->finish(FinishReason::cancelled, "", events);
+}
+
+// Whether nobody waits for what the forward pass is computing.
+bool Engine::Impl::in_vain() {
+  if (options.interrupted && options.interrupted()) return true;
+  const std::lock_guard lock(mutex);
+  return !cancels.empty() && std::ranges::all_of(planned->chunks, [&](const Plan::Chunk& chunk) {
+    return std::ranges::find(cancels, chunk.id) != cancels.end();
+  });
 }
 
 uint64_t Engine::Impl::key(Sequence& sequence, int64_t page) const {
@@ -300,7 +247,9 @@ void Engine::Impl::compute(const Plan& plan) {
     if (last) rows.push_back(&sequence);
     segments.push_back(segment);
   }
+  planned = &plan;
   const std::span<const float> logits = runner.forward(cache, segments);
+  if (runner.interrupted()) return;
   for (const Plan::Chunk& chunk : plan.chunks) {
     Sequence& sequence = find(chunk.id);
     const bool was_prompt = sequence.computed < sequence.prompt_size();
@@ -350,17 +299,13 @@ void Engine::Impl::sample(std::span<const float> logits) {
 }
 
 Engine::Engine(const LoadedModel& model, ThreadPool& pool, const EngineOptions& options) {
-  if (options.step_tokens < 1 || options.sequences_max < 1 || options.context_tokens < 0)
-    fail(ErrorKind::usage,
-         "a step of {} tokens, {} sequences, a context of {}: all must be positive",
-         options.step_tokens, options.sequences_max, options.context_tokens);
   impl_ = std::make_unique<Impl>(model, pool, options, choose_sizes(model.model->config, options));
 }
 
 Engine::~Engine() = default;
 
 uint64_t Engine::submit(Request request) {
-  impl_->check(request);
+  check_request(request, impl_->model, impl_->context);
   const int64_t left = impl_->context - static_cast<int64_t>(request.prompt.size());
   const int64_t tokens_max = request.max_tokens < 0 ? left : std::min(left, request.max_tokens);
   const uint64_t seed = request.sampling.seed ? *request.sampling.seed : random_seed();
@@ -465,6 +410,10 @@ GenerateResult Engine::generate(Request request,
       result.stats = event.stats;
       if (on_event) on_event(event);
       return result;
+    }
+    if (!cancelled && impl_->options.interrupted && impl_->options.interrupted()) {
+      cancelled = true;
+      cancel(id);
     }
   }
 }

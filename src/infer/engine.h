@@ -32,6 +32,10 @@ struct EngineOptions {
   quant::Type cache_type = quant::Type::BF16;  // or F32
   model::Precision precision = model::Precision::native;
   bool reuse_prefixes = true;
+  // Asked by the engine's thread between layers: true abandons the step, which is computed again
+  // when the engine goes on, and cancels the request of generate(). So Ctrl+C needs not wait for
+  // hundreds of tokens of a prompt. Empty: never asked.
+  std::function<bool()> interrupted;
 };
 
 // How the engine stands, for `/stats` and a server's metrics.

@@ -22,9 +22,10 @@ struct Thinking {
 struct Request {
   std::vector<int32_t> prompt;  // ids, at least one
   SamplingParams sampling;
-  int64_t max_tokens = -1;        // of the answer, reasoning included; negative: until the context
-                                  // is full
-  std::vector<std::string> stop;  // the answer ends before the first of these (at most 64)
+  int64_t max_tokens = -1;  // of the answer, reasoning included; negative: until the context
+                            // is full
+  // The answer ends before the first of these (at most 64); they mean nothing inside a thought.
+  std::vector<std::string> stop;
   std::vector<int32_t> stop_ids;  // besides the model's own
   bool ignore_eos = false;        // the model's own stop ids are tokens like others
   Thinking thinking;

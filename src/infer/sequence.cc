@@ -74,8 +74,9 @@ void Sequence::accept(const Sampled& sampled, std::vector<TokenLogprob>&& top,
   if (model_.tokenizer && !model_.tokenizer->is_special(token))
     text = model_.tokenizer->token_bytes(token);
   else
-    stops_.interrupt();
+    stops_.skip(0);
   // Markers are spelt by special tokens, too.
+  const bool was_inside = reasoning_.inside();
   const bool is_reasoning =
       reasoning_.push(token, model_.tokenizer ? model_.tokenizer->token_bytes(token) : text);
   stats_.reasoning_tokens = reasoning_.tokens();
@@ -88,7 +89,7 @@ void Sequence::accept(const Sampled& sampled, std::vector<TokenLogprob>&& top,
   event.top = std::move(top);
   event.reasoning = is_reasoning;
   pending_.push_back({std::move(event), bytes_});
-  const StopMatcher::Result match = stops_.push(text);
+  const StopMatcher::Result match = find_stop(text, was_inside || reasoning_.inside());
   deliver(match.safe, events);
   if (match.stop >= 0) {
     if (!pending_.empty()) {  // a token that reaches into the stop string
@@ -106,6 +107,21 @@ void Sequence::accept(const Sampled& sampled, std::vector<TokenLogprob>&& top,
     return;
   }
   if (stats_.generated_tokens >= tokens_max_) finish(FinishReason::length, "", events);
+}
+
+StopMatcher::Result Sequence::find_stop(std::string_view text, bool in_thought) {
+  if (in_thought) {
+    behind_thought_ = true;
+    return stops_.skip(text.size());
+  }
+  if (behind_thought_) {
+    const size_t blank = std::min(text.find_first_not_of("\r\n"), text.size());
+    const StopMatcher::Result skipped = stops_.skip(blank);
+    if (blank == text.size()) return skipped;
+    text.remove_prefix(blank);
+    behind_thought_ = false;
+  }
+  return stops_.push(text);
 }
 
 void Sequence::deliver(size_t safe, std::vector<Event>& events) {

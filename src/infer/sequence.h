@@ -58,6 +58,9 @@ class Sequence {
     size_t end;  // of its text in the whole answer, bytes
   };
   bool is_stop(int32_t token) const;
+  // Stop strings are looked for in the answer alone: not in thoughts, nor in the blank lines
+  // between a thought and the answer, which are part of the dialogue's form.
+  StopMatcher::Result find_stop(std::string_view text, bool in_thought);
   void deliver(size_t safe, std::vector<Event>& events);
 
   uint64_t id_;
@@ -67,6 +70,7 @@ class Sequence {
   std::vector<int32_t> tokens_;
   std::optional<TokenCounts> counts_;
   StopMatcher stops_;
+  bool behind_thought_ = false;  // nothing of the answer stands behind the last thought yet
   ReasoningTracker reasoning_;
   size_t forced_done_ = 0;  // tokens of request_.thinking.close that were forced
   std::deque<Pending> pending_;

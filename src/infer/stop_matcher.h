@@ -20,8 +20,12 @@ class StopMatcher {
   // The match that is complete first wins, of those that end together the longest: so the result
   // does not depend on how the text is cut into tokens. Nothing may be pushed after a match.
   Result push(std::string_view bytes);
-  // A special token stood here: no stop string reaches across it.
-  void interrupt() { tail_.clear(); }
+  // Bytes (or a special token, of none) that no stop string may hold or reach across.
+  Result skip(size_t bytes) {
+    tail_.clear();
+    pushed_ += bytes;
+    return {pushed_, -1};
+  }
 
  private:
   size_t held() const;

@@ -20,9 +20,8 @@ struct Runner::Impl {
 
   void embed(std::span<const int32_t> tokens, float* out, int64_t stride);
   void head(const float* normed, int64_t n, float* logits);
-  void mtp_chunk(KvCache& cache, std::span<const int32_t> tokens,
-                 std::span<const float> final_hidden, std::span<const int32_t> pages, int64_t start,
-                 int64_t n, Trace* trace);
+  std::span<float> gather(std::span<const Segment> segments, const float* x);
+  void join(const MtpLayer& w, std::span<const Segment> segments, const float* hidden, float* x);
 
   const Model& model;
   const ModelConfig& config;
@@ -34,6 +33,8 @@ struct Runner::Impl {
   Block block;
   Buffer x_buffer, normed_buffer, wanted_buffer, joined_buffer, logits_buffer;
   Input head_input, joined_input;
+  std::function<bool()> interrupt;
+  bool interrupted = false;
 };
 
 // Rows of the embedding, `stride` floats apart.
@@ -73,7 +74,12 @@ std::span<const float> Runner::forward(KvCache& cache, std::span<const Segment> 
   float* x = m.x_buffer.get(rows * hidden);
   for (size_t s = 0; s < segments.size(); ++s)
     m.embed(segments[s].tokens, x + m.batch.first_row[s] * hidden, hidden);
+  m.interrupted = false;
   for (int64_t layer = 0; layer < config.layers; ++layer) {
+    if (m.interrupt && m.interrupt()) {
+      m.interrupted = true;
+      return {};
+    }
     const auto i = static_cast<size_t>(layer);
     m.block.forward(m.model.layers[i], m.batch, cache, layer, x,
                     trace != nullptr ? &trace->routers[i] : nullptr);
@@ -86,26 +92,29 @@ std::span<const float> Runner::forward(KvCache& cache, std::span<const Segment> 
     trace->final_hidden.assign(normed, normed + rows * hidden);
   }
   // Only rows whose logits are wanted go through the last norm and the head.
-  int64_t wanted = 0;
-  for (const Segment& s : segments)
-    wanted += std::max<int64_t>(0, static_cast<int64_t>(s.tokens.size()) - s.logits_from);
-  float* kept = m.wanted_buffer.get(wanted * hidden);
-  int64_t filled = 0;
-  for (size_t s = 0; s < segments.size(); ++s) {
-    const auto count = static_cast<int64_t>(segments[s].tokens.size());
-    const int64_t n = std::max<int64_t>(0, count - segments[s].logits_from);
-    if (n == 0) continue;
-    std::memcpy(kept + filled * hidden,
-                x + (m.batch.first_row[s] + segments[s].logits_from) * hidden,
-                static_cast<size_t>(n * hidden) * sizeof(float));
-    filled += n;
-  }
-  norm_rows(m.context, kept, m.model.final_norm, config.rms_norm_eps, wanted, kept);
+  const std::span<float> kept = m.gather(segments, x);
+  const auto wanted = static_cast<int64_t>(kept.size()) / hidden;
+  norm_rows(m.context, kept.data(), m.model.final_norm, config.rms_norm_eps, wanted, kept.data());
   float* logits = m.logits_buffer.get(wanted * config.vocab_size);
-  m.head(kept, wanted, logits);
+  m.head(kept.data(), wanted, logits);
   return {logits, static_cast<size_t>(wanted * config.vocab_size)};
 }
 
+void Runner::final_hidden(int64_t first, int64_t n, float* out) {
+  Impl& m = *impl_;
+  const int64_t hidden = m.config.hidden_size;
+  HADAL_CHECK(first >= 0 && first + n <= m.batch.rows(), "rows {} to {} of {}", first, first + n,
+              m.batch.rows());
+  norm_rows(m.context, m.x_buffer.get(0) + first * hidden, m.model.final_norm,
+            m.config.rms_norm_eps, n, out);
+}
+
+void Runner::set_interrupt(std::function<bool()> interrupt) {
+  impl_->interrupt = std::move(interrupt);
+}
+bool Runner::interrupted() const {
+  return impl_->interrupted;
+}
 const Model& Runner::model() const {
   return impl_->model;
 }
@@ -116,59 +125,71 @@ int64_t Runner::tokens_max() const {
   return impl_->tokens_max;
 }
 
-// ---- multi-token prediction (DeepSeek-V3, arXiv 2412.19437, 2.2)
-
-std::span<const float> Runner::forward_mtp(KvCache& cache, std::span<const int32_t> tokens,
-                                           std::span<const float> final_hidden,
-                                           std::span<const int32_t> pages, Trace* trace) {
-  Impl& m = *impl_;
-  HADAL_CHECK(!m.model.mtp.empty(), "the model has no MTP layer");
-  const int64_t rows = std::max<int64_t>(0, static_cast<int64_t>(tokens.size()) - 1);
-  HADAL_CHECK(static_cast<int64_t>(final_hidden.size()) >= rows * m.config.hidden_size,
-              "{} hidden states for {} rows", final_hidden.size(), rows);
-  if (trace != nullptr) {
-    trace->routers.resize(static_cast<size_t>(m.config.layers) + 1);
-    trace->routers.back() = {};
+// The rows of x whose logits are wanted, one after another: [wanted, hidden].
+std::span<float> Runner::Impl::gather(std::span<const Segment> segments, const float* x) {
+  const int64_t hidden = config.hidden_size;
+  const auto wanted_of = [](const Segment& s) {
+    return std::max<int64_t>(0, static_cast<int64_t>(s.tokens.size()) - s.logits_from);
+  };
+  int64_t wanted = 0;
+  for (const Segment& s : segments) wanted += wanted_of(s);
+  float* kept = wanted_buffer.get(wanted * hidden);
+  float* out = kept;
+  for (size_t s = 0; s < segments.size(); ++s) {
+    const int64_t n = wanted_of(segments[s]);
+    if (n == 0) continue;
+    std::memcpy(out, x + (batch.first_row[s] + segments[s].logits_from) * hidden,
+                static_cast<size_t>(n * hidden) * sizeof(float));
+    out += n * hidden;
   }
-  m.logits_buffer.get(rows * m.config.vocab_size);
-  for (int64_t start = 0; start < rows; start += m.tokens_max)
-    m.mtp_chunk(cache, tokens, final_hidden, pages, start, std::min(m.tokens_max, rows - start),
-                trace);
-  return {m.logits_buffer.get(0), static_cast<size_t>(rows * m.config.vocab_size)};
+  return {kept, static_cast<size_t>(wanted * hidden)};
 }
 
-// x_i = W_eh [enorm(emb(t_{i+1})) ; hnorm(h_i)], one layer, norm, head; rows [start, start + n).
-void Runner::Impl::mtp_chunk(KvCache& cache, std::span<const int32_t> tokens,
-                             std::span<const float> final_hidden, std::span<const int32_t> pages,
-                             int64_t start, int64_t n, Trace* trace) {
-  const MtpLayer& w = model.mtp.front();
-  const int64_t hidden = config.hidden_size;
+// ---- multi-token prediction (DeepSeek-V3, arXiv 2412.19437, 2.2)
+
+// x_i = W_eh [enorm(emb(t_{i+1})) ; hnorm(h_i)]
+void Runner::Impl::join(const MtpLayer& w, std::span<const Segment> segments, const float* hidden,
+                        float* x) {
+  const int64_t width = config.hidden_size;
+  const int64_t rows = batch.rows();
   const auto eps = static_cast<float>(config.rms_norm_eps);
-  const Segment segment{
-      .tokens = tokens.subspan(static_cast<size_t>(start), static_cast<size_t>(n)),
-      .start = start,
-      .pages = pages,
-      .form = AttentionForm::expanded,
-      .logits_from = 0};
-  batch.set(context, std::span(&segment, 1), rope);
-  float* joined = joined_buffer.get(n * 2 * hidden);
-  embed(tokens.subspan(static_cast<size_t>(start) + 1, static_cast<size_t>(n)), joined, 2 * hidden);
-  context.pool.parallel_for(n, 4, [&](int64_t begin, int64_t end, int) {
+  float* joined = joined_buffer.get(rows * 2 * width);
+  for (size_t s = 0; s < segments.size(); ++s)
+    embed(segments[s].tokens, joined + batch.first_row[s] * 2 * width, 2 * width);
+  context.pool.parallel_for(rows, 4, [&](int64_t begin, int64_t end, int) {
     for (int64_t i = begin; i < end; ++i) {
-      float* row = joined + i * 2 * hidden;
-      context.kernels.rms_norm(row, w.enorm.data(), eps, hidden, row);
-      context.kernels.rms_norm(final_hidden.data() + (start + i) * hidden, w.hnorm.data(), eps,
-                               hidden, row + hidden);
+      float* row = joined + i * 2 * width;
+      context.kernels.rms_norm(row, w.enorm.data(), eps, width, row);
+      context.kernels.rms_norm(hidden + i * width, w.hnorm.data(), eps, width, row + width);
     }
   });
-  float* x = x_buffer.get(n * hidden);
-  joined_input.set(head_context, joined, 2 * hidden, n, 2 * hidden);
-  const kernels::Matmul products[] = {joined_input.product(w.eh_proj, x, hidden)};
+  joined_input.set(head_context, joined, 2 * width, rows, 2 * width);
+  const kernels::Matmul products[] = {joined_input.product(w.eh_proj, x, width)};
   run(context, products);
-  block.forward(w.layer, batch, cache, config.layers, x,
-                trace != nullptr ? &trace->routers.back() : nullptr);
-  norm_rows(context, x, w.norm, config.rms_norm_eps, n, x);
-  head(x, n, logits_buffer.get(0) + start * config.vocab_size);
+}
+
+Runner::Predicted Runner::forward_mtp(KvCache& cache, std::span<const Segment> segments,
+                                      std::span<const float> hidden, Trace* trace) {
+  Impl& m = *impl_;
+  const ModelConfig& config = m.config;
+  HADAL_CHECK(!m.model.mtp.empty(), "the model has no MTP layer");
+  const MtpLayer& w = m.model.mtp.front();
+  m.batch.set(m.context, segments, m.rope);
+  const int64_t rows = m.batch.rows();
+  HADAL_CHECK(rows <= m.tokens_max, "{} rows, at most {}", rows, m.tokens_max);
+  HADAL_CHECK(static_cast<int64_t>(hidden.size()) >= rows * config.hidden_size,
+              "{} hidden states for {} rows", hidden.size(), rows);
+  if (trace != nullptr) trace->routers.assign(static_cast<size_t>(config.layers) + 1, {});
+  float* x = m.x_buffer.get(rows * config.hidden_size);
+  m.join(w, segments, hidden.data(), x);
+  m.block.forward(w.layer, m.batch, cache, config.layers, x,
+                  trace != nullptr ? &trace->routers.back() : nullptr);
+  const std::span<float> kept = m.gather(segments, x);
+  const auto wanted = static_cast<int64_t>(kept.size()) / config.hidden_size;
+  norm_rows(m.context, kept.data(), w.norm, config.rms_norm_eps, wanted, kept.data());
+  float* logits = m.logits_buffer.get(wanted * config.vocab_size);
+  m.head(kept.data(), wanted, logits);
+  return {{logits, static_cast<size_t>(wanted * config.vocab_size)}, kept};
 }
 
 }  // namespace hadal::model

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -61,12 +62,26 @@ class Runner {
   std::span<const float> forward(KvCache& cache, std::span<const Segment> segments,
                                  Trace* trace = nullptr);
 
-  // Logits of MTP layer 0 for one whole sequence: final_hidden [T, hidden] of the main model and
-  // its tokens; returns [T-1, vocab]; row i predicts token i+2. pages: as in Segment, written in
-  // the MTP layer of the cache.
-  std::span<const float> forward_mtp(KvCache& cache, std::span<const int32_t> tokens,
-                                     std::span<const float> final_hidden,
-                                     std::span<const int32_t> pages, Trace* trace = nullptr);
+  // States of rows [first, first + n) of the last forward(), after the last norm: out [n, hidden].
+  // Rows count through all segments; they are kept until the next forward() or forward_mtp().
+  void final_hidden(int64_t first, int64_t n, float* out);
+
+  // Multi-token prediction by MTP layer 0: row i of a segment joins the main model's state at
+  // position start + i (hidden [rows, hidden], through all segments) with the token that follows
+  // there, tokens[i], and predicts the one after that. Writes the MTP layer of the cache.
+  // Returns what Segment::logits_from asks for, valid until the next call, whose input the hidden
+  // states may be: so a prediction is continued.
+  struct Predicted {
+    std::span<const float> logits;  // [wanted, vocab]
+    std::span<const float> hidden;  // [wanted, hidden], after the MTP layer's norm
+  };
+  Predicted forward_mtp(KvCache& cache, std::span<const Segment> segments,
+                        std::span<const float> hidden, Trace* trace = nullptr);
+
+  // Asked between layers of forward(): true abandons the call, which then returns nothing and
+  // leaves nothing but undefined cache entries of its rows. Empty: never asked.
+  void set_interrupt(std::function<bool()> interrupt);
+  bool interrupted() const;  // whether the last forward() was abandoned
 
   const Model& model() const;
   Precision precision() const;

@@ -174,6 +174,33 @@ TEST_F(EngineTest, TheThinkingBudgetEndsAThought) {
   EXPECT_EQ(answer(request).stats.reasoning_tokens, 0);
 }
 
+// Whoever asks for an answer of one paragraph does not want the thought to end at its first.
+TEST_F(EngineTest, StopStringsMeanNothingInsideAThought) {
+  Request request = tiny_request(6, 20, 60);
+  request.ignore_eos = true;
+  request.sampling.logit_bias = {{tiny_think_end, -100.0f}, {tiny_think, -100.0f}};
+  request.thinking.starts_inside = true;
+  request.thinking.close_id = tiny_think_end;
+  request.thinking.open_id = tiny_think;
+  const int32_t line = tiny_first_text + '\n';
+  request.thinking.close = {tiny_think_end, line, line};
+  request.thinking.budget = 20;
+  const std::string whole = answer(request).text;
+  ASSERT_EQ(whole.substr(20, 2), "\n\n");
+  request.stop = {whole.substr(8, 3)};
+  ASSERT_EQ(whole.find(request.stop[0], 11), std::string::npos);
+  EXPECT_EQ(answer(request).text, whole);
+  request.stop = {whole.substr(18, 2) + "\n\n", "\n\n"};
+  EXPECT_EQ(answer(request).text, whole) << "nor at the blank line behind it";
+  request.stop = {"\n" + whole.substr(22, 2)};
+  EXPECT_EQ(answer(request).text, whole);
+  request.stop = {whole.substr(22, 2)};
+  EXPECT_EQ(answer(request).text, whole.substr(0, 22));
+  request.thinking.starts_inside = false;
+  request.stop = {whole.substr(8, 3)};
+  EXPECT_EQ(answer(request).text, whole.substr(0, 8)) << "here it is the answer";
+}
+
 TEST_F(EngineTest, PrefixesAreReusedWithinAnOwnerAndCounted) {
   Request request = tiny_request(7, 200, 3);
   EXPECT_EQ(answer(request).stats.cached_tokens, 0);
@@ -226,6 +253,51 @@ TEST_F(EngineTest, CancelEndsARequestAndFreesItsPages) {
   EXPECT_THROW(engine_.generate(endless, [](const Event&) -> bool { throw 1; }), int);
   engine_.step();
   EXPECT_TRUE(engine_.idle());
+}
+
+// Also in the middle of a step; what was computed in vain is computed again.
+TEST_F(EngineTest, InterruptsDoNotWaitForTheStep) {
+  int asked = 0, interrupt_at = 0;
+  EngineOptions options = small();
+  options.interrupted = [&] { return interrupt_at > 0 && ++asked >= interrupt_at; };
+  Engine engine(loaded(), pool_, options);
+  Request request = tiny_request(9, 100, 8);
+  request.ignore_eos = true;
+  const GenerateResult whole = engine.generate(request);
+  request.owner = 1;  // computes the prompt again
+  interrupt_at = 2;
+  bool progressed = false;
+  const GenerateResult none = engine.generate(request, [&](const Event& event) {
+    progressed = progressed || event.kind == Event::Kind::progress;
+    return true;
+  });
+  EXPECT_EQ(none.reason, FinishReason::cancelled);
+  EXPECT_TRUE(none.tokens.empty());
+  EXPECT_FALSE(progressed);
+  interrupt_at = 0;
+  EXPECT_EQ(engine.generate(request).tokens, whole.tokens);
+}
+
+TEST_F(EngineTest, AStepForCancelledRequestsAloneIsAbandoned) {
+  Engine* cancels = nullptr;
+  uint64_t cancelled = 0;
+  EngineOptions options = small();
+  options.interrupted = [&] {
+    if (cancels != nullptr) cancels->cancel(cancelled);
+    return false;
+  };
+  Engine engine(loaded(), pool_, options);
+  const auto progress = [&](const std::vector<Request>& requests) {
+    cancels = nullptr;
+    for (const Request& request : requests) cancelled = engine.submit(request);
+    cancels = &engine;
+    int64_t done = 0;
+    for (const Event& event : engine.step()) done += event.kind == Event::Kind::progress;
+    while (!engine.idle()) engine.step();
+    return done;
+  };
+  EXPECT_EQ(progress({tiny_request(9, 40, 5)}), 0);
+  EXPECT_EQ(progress({tiny_request(10, 40, 5), tiny_request(11, 40, 5)}), 2);
 }
 
 TEST_F(EngineTest, AFailingRequestLeavesTheOthersAlone) {

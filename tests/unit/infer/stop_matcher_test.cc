@@ -52,7 +52,7 @@ TEST(StopMatcher, TheMatchThatIsCompleteFirstWins) {
 TEST(StopMatcher, NoStopReachesAcrossASpecialToken) {
   StopMatcher matcher({"abc"});
   EXPECT_EQ(matcher.push("xab").safe, 1u);
-  matcher.interrupt();
+  matcher.skip(0);
   const StopMatcher::Result released = matcher.push("");
   EXPECT_EQ(released.safe, 3u);
   EXPECT_EQ(matcher.push("c").stop, -1);

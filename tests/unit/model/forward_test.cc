@@ -126,21 +126,71 @@ TEST(Forward, TraceHoldsStatesAndChoices) {
     EXPECT_TRUE(chosen[0] < chosen[1] && chosen[1] < chosen[2]);
     EXPECT_NEAR(weights[0] + weights[1] + weights[2], 2.5f, 1e-5f);
   }
-  // MTP in two pieces equals MTP at once.
+}
+
+// Rows of the MTP layer are the same alone, in pieces and beside another sequence; final_hidden()
+// gives the states that they join.
+TEST(Forward, MtpDoesNotDependOnCompany) {
+  const auto model = tiny_model({.mtp_layers = 1});
+  const auto tokens = tiny_tokens(5, 21);
+  ThreadPool pool(2);
+  Runner runner(*model, Precision::f32, pool, 64);
+  KvCache cache(model->config, quant::Type::F32, 6);
+  const std::vector<int32_t> other_pages = {3, 4, 5};
+  Trace trace;
+  const Segment prompt{std::span(tokens).first(20), 0, three_pages, AttentionForm::absorbed, 20};
+  runner.forward(cache, {&prompt, 1}, &trace);
+  std::vector<float> hidden(20 * 64), part(3 * 64);
+  runner.final_hidden(0, 20, hidden.data());
+  EXPECT_EQ(hidden, trace.final_hidden);
+  runner.final_hidden(7, 3, part.data());
+  EXPECT_EQ(part, std::vector<float>(hidden.begin() + 7 * 64, hidden.begin() + 10 * 64));
+
+  const auto following = std::span(tokens).subspan(1);
+  const Segment whole{following, 0, three_pages, AttentionForm::absorbed, 0};
+  Trace mtp_trace;
+  const auto at_once = runner.forward_mtp(cache, {&whole, 1}, hidden, &mtp_trace);
+  ASSERT_EQ(at_once.logits.size(), 20u * 96u);
+  ASSERT_EQ(at_once.hidden.size(), 20u * 64u);
+  ASSERT_EQ(mtp_trace.routers.size(), 3u);
+  EXPECT_EQ(mtp_trace.routers[2].experts.size(), 20u * 3u);
+  const std::vector<float> expected(at_once.logits.begin(), at_once.logits.end());
+  const std::vector<float> states(at_once.hidden.begin(), at_once.hidden.end());
+
+  const Segment first{following.first(13), 0, other_pages, AttentionForm::absorbed, 13};
+  EXPECT_TRUE(runner.forward_mtp(cache, {&first, 1}, hidden).logits.empty());
+  const Segment both[] = {{following.first(3), 0, three_pages, AttentionForm::absorbed, 3},
+                          {following.subspan(13), 13, other_pages, AttentionForm::absorbed, 6}};
+  std::vector<float> joined(hidden.begin(), hidden.begin() + 3 * 64);
+  joined.insert(joined.end(), hidden.begin() + 13 * 64, hidden.end());
+  const auto last = runner.forward_mtp(cache, both, joined);
+  EXPECT_TRUE(
+      std::equal(last.logits.begin(), last.logits.end(), expected.end() - 96, expected.end()));
+  EXPECT_TRUE(std::equal(last.hidden.begin(), last.hidden.end(), states.end() - 64, states.end()));
+  // A prediction continues from its own state.
+  const int32_t guess = 17;
+  const Segment next{{&guess, 1}, 20, other_pages, AttentionForm::absorbed, 0};
+  EXPECT_EQ(runner.forward_mtp(cache, {&next, 1}, last.hidden).logits.size(), 96u);
+}
+
+TEST(Forward, CanBeInterruptedBetweenLayers) {
+  const auto model = tiny_model({});
   const auto tokens = tiny_tokens(5, 20);
-  std::vector<float> results[2];
-  for (const size_t i : {0u, 1u}) {
-    ThreadPool pool(1);
-    Runner runner(*model, Precision::f32, pool, i == 0 ? 256 : 11);
-    KvCache cache(model->config, quant::Type::F32, 3);
-    Trace mtp_trace = trace;
-    const auto mtp = runner.forward_mtp(cache, tokens, trace.final_hidden, three_pages, &mtp_trace);
-    ASSERT_EQ(mtp.size(), 19u * 96u);
-    results[i].assign(mtp.begin(), mtp.end());
-    ASSERT_EQ(mtp_trace.routers.size(), 3u);
-    EXPECT_EQ(mtp_trace.routers[2].experts.size(), 19u * 3u);
-  }
-  EXPECT_EQ(results[0], results[1]);
+  ThreadPool pool(1);
+  Runner runner(*model, Precision::f32, pool, 64);
+  KvCache cache(model->config, quant::Type::F32, 3);
+  const Segment segment{tokens, 0, three_pages, AttentionForm::expanded, 19};
+  int asked = 0;
+  runner.set_interrupt([&] { return ++asked == 2; });
+  EXPECT_TRUE(runner.forward(cache, {&segment, 1}).empty());
+  EXPECT_TRUE(runner.interrupted());
+  EXPECT_EQ(asked, 2);
+  const auto logits = runner.forward(cache, {&segment, 1});
+  EXPECT_FALSE(runner.interrupted());
+  const std::vector<float> after(logits.begin(), logits.end());
+  const auto expected =
+      logits_of(*model, Precision::f32, quant::Type::F32, AttentionForm::expanded, 20);
+  EXPECT_EQ(after, std::vector<float>(expected.end() - 96, expected.end()));
 }
 
 // BF16 inputs and an int8 definition lose something, and not much.

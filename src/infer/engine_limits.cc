@@ -1,0 +1,88 @@
+#include "infer/engine_limits.h"
+
+#include <algorithm>
+#include <fstream>
+#include <string>
+
+#include "base/error.h"
+#include "model/kv_cache.h"
+
+namespace hadal::infer {
+namespace {
+
+constexpr int64_t page_tokens = model::KvCache::page_tokens;
+constexpr size_t stops_max = 64;
+constexpr size_t stop_bytes_max = 4096;
+
+int64_t pages_for(int64_t positions) {
+  return (positions + page_tokens - 1) / page_tokens;
+}
+
+// Memory that programs may still take, as Linux estimates it; 1 GiB if it does not say.
+int64_t free_memory_bytes() {
+  std::ifstream in("/proc/meminfo");
+  for (std::string key; in >> key; in.ignore(1000, '\n'))
+    if (int64_t kib = 0; key == "MemAvailable:" && in >> kib) return kib * 1024;
+  return int64_t{1} << 30;
+}
+
+void check_stops(const std::vector<std::string>& stops) {
+  if (stops.size() > stops_max)
+    fail(ErrorKind::usage, "{} stop strings, but at most {} are allowed", stops.size(), stops_max);
+  size_t bytes = 0;
+  for (const std::string& stop : stops) {
+    if (stop.empty() || stop.size() > stop_bytes_max)
+      fail(ErrorKind::usage, "a stop string of {} bytes, but 1 to {} are allowed", stop.size(),
+           stop_bytes_max);
+    bytes += stop.size();
+  }
+  if (bytes > stop_bytes_max)
+    fail(ErrorKind::usage, "stop strings of {} bytes together, but at most {} are allowed", bytes,
+         stop_bytes_max);
+}
+
+}  // namespace
+
+EngineSizes choose_sizes(const model::ModelConfig& config, const EngineOptions& options) {
+  if (options.step_tokens < 1 || options.sequences_max < 1 || options.context_tokens < 0)
+    fail(ErrorKind::usage,
+         "a step of {} tokens, {} sequences, a context of {}: all must be positive",
+         options.step_tokens, options.sequences_max, options.context_tokens);
+  const int64_t trained = config.context_length;
+  if (options.context_tokens > trained)
+    fail(ErrorKind::limit, "a context of {} tokens is wanted, but the model was trained for {}",
+         options.context_tokens, trained);
+  const int64_t context = options.context_tokens > 0 ? options.context_tokens : trained;
+  int64_t pages = pages_for(options.cache_tokens);
+  if (options.cache_tokens <= 0) {
+    const int64_t element = options.cache_type == quant::Type::F32 ? 4 : 2;
+    const int64_t page_bytes =
+        (config.layers + config.mtp_layers) * page_tokens * config.cache_width() * element;
+    pages = std::clamp<int64_t>(free_memory_bytes() / 4 / page_bytes, 1, 4 * pages_for(context));
+  }
+  return {std::min(context, pages * page_tokens), pages};
+}
+
+void check_request(const Request& request, const LoadedModel& model, int64_t context) {
+  const auto prompt = static_cast<int64_t>(request.prompt.size());
+  const int64_t vocab = model.model->config.vocab_size;
+  if (prompt == 0) fail(ErrorKind::usage, "the prompt is empty: at least one token is needed");
+  if (prompt >= context)
+    fail(ErrorKind::limit,
+         "the prompt has {} tokens, but the context holds {}, the answer included: shorten it{}",
+         prompt, context,
+         context < model.model->config.context_length ? ", or ask for a larger context" : "");
+  if (request.max_tokens == 0) fail(ErrorKind::usage, "max_tokens is 0: nothing is to be done");
+  for (const int32_t id : request.prompt)
+    if (id < 0 || id >= vocab)
+      fail(ErrorKind::usage, "the prompt has token {}, but ids are below {}", id, vocab);
+  for (const int32_t id : request.thinking.close)
+    if (id < 0 || id >= vocab)
+      fail(ErrorKind::usage, "token {} is to close a thought, but ids are below {}", id, vocab);
+  if (!request.stop.empty() && !model.tokenizer)
+    fail(ErrorKind::usage, "stop strings need a tokenizer, which this model lacks");
+  check_stops(request.stop);
+  validate(request.sampling, vocab);
+}
+
+}  // namespace hadal::infer
