@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "base/scalar.h"
+#include "kernels/flush.h"
 
 namespace hadal::kernels::wide_portable {
 
@@ -77,20 +78,14 @@ static inline void tile_dot_us() {
   tile_dot_bytes<uint8_t, c, a, b>();
 }
 
-// Subnormal numbers count as zero, with their sign: as operands and as results.
-static inline float flush_subnormal(float x) {
-  const uint32_t u = float_bits(x);
-  return (u & 0x7f800000u) == 0 ? bits_float(u & 0x80000000u) : x;
-}
-
 // Two chains of fma from +0, one over the even and one over the odd elements; then their sum is
-// added to c. All results round to nearest even.
+// added to c. All results round to nearest even; subnormal numbers count as zero (flush.h).
 template <int c, int a, int b>
 static inline void tile_dot_bf16() {
   const auto element = [](const uint8_t* p) {
     uint16_t h;
     __builtin_memcpy(&h, p, 2);
-    return flush_subnormal(bf16_to_float(h));
+    return bf16_to_float(h);
   };
   for (int m = 0; m < tiles.shapes.rows[c]; ++m) {
     for (int n = 0; n < tiles.shapes.row_bytes[c] / 4; ++n) {
@@ -99,12 +94,12 @@ static inline void tile_dot_bf16() {
         for (int j = 0; j < 2; ++j) {
           const float x = element(&tiles.data[a][m][4 * k + 2 * j]);
           const float y = element(&tiles.data[b][k][4 * n + 2 * j]);
-          chain[j] = flush_subnormal(__builtin_fmaf(x, y, chain[j]));
+          chain[j] = fma_flushed(x, y, chain[j]);
         }
       }
       float sum;
       __builtin_memcpy(&sum, &tiles.data[c][m][4 * n], 4);
-      sum = flush_subnormal(flush_subnormal(sum) + flush_subnormal(chain[0] + chain[1]));
+      sum = add_flushed(sum, add_flushed(chain[0], chain[1]));
       __builtin_memcpy(&tiles.data[c][m][4 * n], &sum, 4);
     }
   }

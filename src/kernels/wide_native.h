@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/flush.h"
+
 namespace hadal::kernels::wide_native {
 
 #define HADAL_OP static inline __attribute__((always_inline))
@@ -357,6 +359,16 @@ HADAL_OP Floats div_floats(Floats a, Floats b) {
 }
 
 HADAL_OP Floats fma(Floats a, Floats b, Floats c) {
+  return _mm512_fmadd_ps(a, b, c);
+}
+
+// These two only while a FlushSubnormals (flush.h) stands.
+
+HADAL_OP Floats add_flushed(Floats a, Floats b) {
+  return _mm512_add_ps(a, b);
+}
+
+HADAL_OP Floats fma_flushed(Floats a, Floats b, Floats c) {
   return _mm512_fmadd_ps(a, b, c);
 }
 

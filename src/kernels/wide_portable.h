@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "base/scalar.h"
+#include "kernels/flush.h"
 
 namespace hadal::kernels::wide_portable {
 
@@ -454,6 +455,19 @@ HADAL_OP Floats div_floats(Floats a, Floats b) {
 
 HADAL_OP Floats fma(Floats a, Floats b, Floats c) {
   return make_floats([&](int i) { return __builtin_fmaf(a.f[i], b.f[i], c.f[i]); });
+}
+
+// The operations called flushed do it alone.
+struct FlushSubnormals {
+  FlushSubnormals() {}
+};
+
+HADAL_OP Floats add_flushed(Floats a, Floats b) {
+  return make_floats([&](int i) { return kernels::add_flushed(a.f[i], b.f[i]); });
+}
+
+HADAL_OP Floats fma_flushed(Floats a, Floats b, Floats c) {
+  return make_floats([&](int i) { return kernels::fma_flushed(a.f[i], b.f[i], c.f[i]); });
 }
 
 HADAL_OP Floats max_floats(Floats a, Floats b) {

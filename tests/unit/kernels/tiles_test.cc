@@ -115,6 +115,32 @@ std::vector<Operands> random_numbers() {
   return cases;
 }
 
+// The border of the normal range: 2^-126 less d, which is subnormal where 24 bits of any exponent
+// are, and rounds to 2^-126 where it is not.
+std::vector<Operands> border_numbers() {
+  std::vector<Operands> cases;
+  for (const int d : {147, 148, 149, 150, 151, 152, 160}) {
+    for (const int sign : {0, 1}) {
+      Operands o = {};
+      const auto put = [&](int k, int a_exponent, int b_exponent, int negative) {
+        const auto a = static_cast<uint16_t>((127 + a_exponent) << 7 | (negative ^ sign) << 15);
+        const auto b = static_cast<uint16_t>((127 + b_exponent) << 7);
+        std::memcpy(o.a[0] + 4 * k, &a, 2);
+        std::memcpy(o.b[k], &b, 2);
+      };
+      put(0, -63, -63, 0);
+      put(1, -(d / 2), -(d - d / 2), 1);
+      cases.push_back(o);
+    }
+  }
+  return cases;
+}
+
+TEST(Tiles, Bf16PairsAtTheBorder) {
+  compare(HADAL_RUN(wide_native, tile_dot_bf16), HADAL_RUN(wide_portable, tile_dot_bf16),
+          border_numbers());
+}
+
 TEST(Tiles, Bf16Pairs) {
   compare(HADAL_RUN(wide_native, tile_dot_bf16), HADAL_RUN(wide_portable, tile_dot_bf16),
           random_numbers());
