@@ -55,9 +55,7 @@ EngineSizes choose_sizes(const model::ModelConfig& config, const EngineOptions& 
   const int64_t context = options.context_tokens > 0 ? options.context_tokens : trained;
   int64_t pages = pages_for(options.cache_tokens);
   if (options.cache_tokens <= 0) {
-    const int64_t element = options.cache_type == quant::Type::F32 ? 4 : 2;
-    const int64_t page_bytes =
-        (config.layers + config.mtp_layers) * page_tokens * config.cache_width() * element;
+    const int64_t page_bytes = model::KvCache::page_bytes(config, options.cache_type);
     pages = std::clamp<int64_t>(free_memory_bytes() / 4 / page_bytes, 1, 4 * pages_for(context));
   }
   return {std::min(context, pages * page_tokens), pages};

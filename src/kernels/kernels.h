@@ -63,6 +63,29 @@ struct Rows {
   int64_t stride;  // elements between positions
 };
 
+// Queries that meet a page of keys and values, all BF16, and what they have gathered so far
+// (docs/numerics.md, attention on BF16). Query i sees the first seen + i / per_position positions
+// of the page, at most all; one that sees none is left alone.
+struct Attend {
+  const uint16_t* q;  // as pack_queries leaves them
+  int64_t queries;
+  int64_t per_position;
+  int64_t seen;
+  const uint16_t* keys;  // of position j at keys + j * key_stride; elements, as all strides
+  int64_t key_stride;
+  int64_t width;  // of queries and keys
+  const uint16_t* values;
+  int64_t value_stride;
+  int64_t value_width;
+  int64_t positions;  // in the page, 1 to 64
+  float scale;        // of scores, log2(e) included
+  float* state;       // [queries, 2]: maximum of scaled scores and sum of weights; -infinity, 0
+  float* o;           // [queries, value_width], o_stride apart: weighted sum of values; 0
+  int64_t o_stride;
+  void* scratch;       // attend_scratch_bytes, on 64 bytes
+  const void* follow;  // what will be read next, key_stride * 64 elements: for fetching; or null
+};
+
 struct Table {
   const char* name;  // "ref", "avx2", "avx512", "amx"
 
@@ -90,6 +113,15 @@ struct Table {
   // y_i[c] = fma(p[i * p_stride + j], value_j[c], y_i[c]), j in order, for i < queries, c < width.
   void (*attention_values)(const float* p, int64_t p_stride, int64_t queries, const Rows* values,
                            int64_t width, float* y, int64_t y_stride);
+
+  // Queries [queries, width] of floats, stride apart, rounded to BF16 and packed for attend: groups
+  // of 16, out[group][pair][16][2], zeros for what is missing of a group and of 16 pairs.
+  // kernels/attend.h tells sizes.
+  void (*pack_queries)(const float* q, int64_t stride, int64_t queries, int64_t width,
+                       uint16_t* out);
+  // Keys must be readable and finite up to the next multiple of 32 elements, and rows up to the
+  // next multiple of 16 positions.
+  void (*attend)(const Attend&);
 
   // ---- elementwise
   // y = x * rsqrt(mean(x^2) + eps) * weight, the sum in dot16 order, 1/sqrt as 1.0f / sqrtf.

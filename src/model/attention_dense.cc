@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cstring>
 
+#include "kernels/attend.h"
 #include "model/attention.h"
+#include "model/attention_bf16.h"
 
 namespace hadal::model {
 namespace {
@@ -101,12 +103,23 @@ void DenseAttention::attend(const Batch& batch, const KvCache& cache, int64_t la
                         .o_stride = dim,
                         .o_width = dim,
                         .state = scratch.state.get(2 * task.count * group)};
+  const bool bf16 = attends_bf16(context_, cache);
+  const int64_t packed_size = kernels::packed_queries_size(queries.count, dim);
+  Bf16Walk walk(context_, queries,
+                reinterpret_cast<uint16_t*>(scratch.packed.bytes(2 * packed_size)));
+  if (bf16) {
+    walk.pack();
+    walk.start();
+  }
   for (int64_t first = 0; first < end; first += KvCache::page_tokens) {
     const int64_t n = std::min(KvCache::page_tokens, end - first);
     const int64_t page = first / KvCache::page_tokens;
     const auto keys = page_rows(cache, layer, segment, page, kv_head * dim, n);
     const auto values = page_rows(cache, layer, segment, page, kv_width_ + kv_head * dim, n);
-    attend_page(context_.kernels, queries, keys, values, first, first == 0);
+    if (bf16)
+      walk.attend_page(keys, values, first, nullptr, scratch.attend);
+    else
+      attend_page(context_.kernels, queries, keys, values, first, first == 0);
   }
   attend_finish(queries);
   for (int64_t t = 0; t < task.count; ++t)

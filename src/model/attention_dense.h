@@ -24,7 +24,7 @@ class DenseAttention {
     int64_t segment, first, count;  // queries of tokens [first, first + count) of the segment
   };
   struct Scratch {
-    Buffer q, o, state;
+    Buffer q, o, state, packed, attend;
   };
 
   void finish_row(const Attention& w, const Batch& batch, KvCache& cache, int64_t layer,

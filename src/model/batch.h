@@ -43,9 +43,4 @@ void rotate(const kernels::Table& kernels, RopeLayout layout, float* x, const fl
 void store(const kernels::Table& kernels, quant::Type type, const float* x, int64_t n,
            std::byte* out);
 
-// Bytes of an element of the cache.
-inline int64_t element_bytes(quant::Type type) {
-  return type == quant::Type::F32 ? 4 : 2;
-}
-
 }  // namespace hadal::model

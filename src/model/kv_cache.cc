@@ -5,15 +5,27 @@
 #include "base/error.h"
 
 namespace hadal::model {
+namespace {
+
+int64_t stored_width(const ModelConfig& config) {
+  return (config.cache_width() + 31) / 32 * 32;
+}
+
+int64_t stored_layers(const ModelConfig& config) {
+  return config.layers + config.mtp_layers;
+}
+
+}  // namespace
+
+int64_t KvCache::page_bytes(const ModelConfig& config, quant::Type type) {
+  return stored_layers(config) * page_tokens * stored_width(config) * element_bytes(type);
+}
 
 KvCache::KvCache(const ModelConfig& config, quant::Type type, int64_t pages)
-    : type_(type),
-      pages_(pages),
-      width_(config.cache_width()),
-      layers_(config.layers + config.mtp_layers) {
+    : type_(type), pages_(pages), width_(stored_width(config)), layers_(stored_layers(config)) {
   HADAL_CHECK(type == quant::Type::F32 || type == quant::Type::BF16, "cache type");
   HADAL_CHECK(pages >= 1 && pages < (int64_t{1} << 31), "{} pages", pages);
-  layer_page_bytes_ = page_tokens * width_ * (type == quant::Type::F32 ? 4 : 2);
+  layer_page_bytes_ = page_bytes(config, type) / layers_;
   const auto bytes = static_cast<size_t>(pages_ * page_bytes());
   // Reserved, not committed: the system hands out zeroed pages as positions are first written.
   void* address = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE,

@@ -11,6 +11,11 @@
 
 namespace hadal::model {
 
+// Bytes of an element of the cache.
+inline int64_t element_bytes(quant::Type type) {
+  return type == quant::Type::F32 ? 4 : 2;
+}
+
 class KvCache {
  public:
   static constexpr int64_t page_tokens = 64;
@@ -24,9 +29,13 @@ class KvCache {
 
   quant::Type type() const { return type_; }
   int64_t pages() const { return pages_; }
+  // Elements between positions: a multiple of 32, so that whole tiles can be read. What stands
+  // behind an entry is zero.
   int64_t width() const { return width_; }
   int64_t layers() const { return layers_; }  // MTP layers counted
   int64_t page_bytes() const { return layers_ * layer_page_bytes_; }
+  // The same of a cache that is yet to be made.
+  static int64_t page_bytes(const ModelConfig& config, quant::Type type);
 
   // Address of the first position of a page in a layer; positions are width() elements apart.
   std::byte* page(int64_t layer, int64_t page) {

@@ -54,9 +54,14 @@ Prepared prepare(const Context& context, Activation activation, const float* x, 
     return {x, x_stride * static_cast<int64_t>(sizeof(float))};
   const int64_t stride = kernels::activation_bytes(activation, k);
   std::byte* out = storage.bytes(n * stride);
-  for (int64_t i = 0; i < n; ++i)
-    convert_row(context, activation, x + i * x_stride, k, out + i * stride);
+  prepare_rows(context, activation, x, x_stride, n, k, out, stride);
   return {out, stride};
+}
+
+void prepare_rows(const Context& context, Activation activation, const float* x, int64_t x_stride,
+                  int64_t n, int64_t k, std::byte* out, int64_t out_stride) {
+  for (int64_t i = 0; i < n; ++i)
+    convert_row(context, activation, x + i * x_stride, k, out + i * out_stride);
 }
 
 void Input::set(const Context& context, const float* x, int64_t stride, int64_t n, int64_t k) {

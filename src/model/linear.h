@@ -72,6 +72,10 @@ struct Prepared {
 Prepared prepare(const Context& context, kernels::Activation activation, const float* x,
                  int64_t x_stride, int64_t n, int64_t k, Buffer& storage);
 
+// The same to `out`, rows out_stride bytes apart (activation_bytes of k).
+void prepare_rows(const Context& context, kernels::Activation activation, const float* x,
+                  int64_t x_stride, int64_t n, int64_t k, std::byte* out, int64_t out_stride);
+
 // Runs all products, in parallel over their rows.
 void run(const Context& context, std::span<const kernels::Matmul> products);
 

@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "model/attention.h"
+#include "model/attention_bf16.h"
 #include "model/batch.h"
 #include "model/buffer.h"
 #include "model/linear.h"
@@ -36,6 +38,8 @@ class Mla {
   // What one thread needs while it works on a head.
   struct Scratch {
     Buffer latents, prepared, keys, values, state, row;
+    Buffer bf16_keys, bf16_values, packed, attend;
+    int64_t packed_slot = -1, packed_head = -1;  // whose queries lie in `packed`
   };
 
   void project(const Attention& w, Input& x, const Batch& batch, KvCache& cache, int64_t layer);
@@ -43,12 +47,25 @@ class Mla {
                   int64_t row);
   void rotate_queries(const Batch& batch, int64_t row);
 
+  Queries head_queries(const Batch& batch, int64_t segment, int64_t head, float* state) const;
+
   // mla_expanded.cc
   void attend_expanded(const Attention& w, const Batch& batch, const KvCache& cache, int64_t layer);
   void attend_head(const Attention& w, const Batch& batch, const KvCache& cache, int64_t layer,
                    int64_t segment, int64_t head, Scratch& scratch);
   void expand_page(const Attention& w, const kernels::Rows& entries, int64_t head,
                    Scratch& scratch);
+
+  // mla_expanded_bf16.cc
+  void attend_expanded_bf16(const Attention& w, const Batch& batch, const KvCache& cache,
+                            int64_t layer);
+  void start_walks(const Batch& batch);
+  void prepare_window(const Attention& w, const Batch& batch, const KvCache& cache, int64_t layer,
+                      int64_t first);
+  void attend_window(const Attention& w, const Batch& batch, const KvCache& cache, int64_t layer,
+                     int64_t expanded, int64_t head, int64_t first, Scratch& scratch);
+  void expand_piece(const Attention& w, int64_t head, const float* latents,
+                    const std::byte* prepared, int64_t n, Scratch& scratch);
 
   // mla_absorbed.cc
   void attend_absorbed(const Attention& w, const Batch& batch, const KvCache& cache, int64_t layer);
@@ -59,7 +76,11 @@ class Mla {
                     int64_t end_slot);
   void attend_span(const Batch& batch, const KvCache& cache, int64_t layer, int64_t span,
                    int64_t first_head, int64_t heads);
-  void merge_spans(int64_t first_span, int64_t end_span, int64_t slot, int64_t head);
+  void attend_span_bf16(const Batch& batch, const KvCache& cache, int64_t layer, int64_t span,
+                        int64_t first_head, int64_t heads, Scratch& scratch);
+  Queries span_queries(const Batch& batch, int64_t span, int64_t first_head, int64_t heads) const;
+  const Segment& segment_of(const Batch& batch, const Span& span) const;
+  void merge_spans(int64_t slot, int64_t index_in_wave, int64_t head, bool bf16);
   void expand_outputs(const Attention& w, const Run& run, int64_t head, Scratch& scratch);
 
   const Context& context_;
@@ -67,17 +88,21 @@ class Mla {
   const int64_t key_dim_;    // nope + rope
   const int64_t entry_dim_;  // kv_lora + rope
   Buffer q_a_buffer_, q_buffer_, kv_a_buffer_, out_buffer_, absorbed_buffer_, latent_out_buffer_;
-  Buffer span_buffer_, state_buffer_;
-  float* q_a_ = nullptr;         // [rows, q_lora]
-  float* q_ = nullptr;           // [rows, heads, nope + rope]
-  float* kv_a_ = nullptr;        // [rows, kv_lora + rope]
-  float* out_ = nullptr;         // [rows, heads, v]
-  float* absorbed_ = nullptr;    // [absorbed rows, heads, kv_lora + rope]
-  float* span_out_ = nullptr;    // [spans of a wave, heads, kv_lora]
-  float* span_state_ = nullptr;  // [spans of a wave, heads, 2]
-  float* latent_out_ = nullptr;  // [absorbed rows, heads, kv_lora]
+  Buffer span_buffer_, state_buffer_, packed_buffer_, latents_buffer_, prepared_buffer_;
+  float* q_a_ = nullptr;           // [rows, q_lora]
+  float* q_ = nullptr;             // [rows, heads, nope + rope]
+  float* kv_a_ = nullptr;          // [rows, kv_lora + rope]
+  float* out_ = nullptr;           // [rows, heads, v]
+  float* absorbed_ = nullptr;      // [absorbed rows, heads, kv_lora + rope]
+  float* span_out_ = nullptr;      // [spans of a wave, heads, kv_lora]
+  float* span_state_ = nullptr;    // [spans of a wave, heads, 2]
+  float* latent_out_ = nullptr;    // [absorbed rows, heads, kv_lora]
+  float* latents_ = nullptr;       // [expanded segments, window, kv_lora]
+  std::byte* prepared_ = nullptr;  // the same in the form that products take
+  int64_t prepared_stride_ = 0;    // bytes
   Input q_a_input_, out_input_;
   std::vector<int64_t> expanded_;       // segments
+  std::vector<Bf16Walk> walks_;         // [expanded segments, heads]
   std::vector<Run> runs_;               // absorbed rows
   std::vector<int64_t> absorbed_rows_;  // by slot
   std::vector<Span> spans_;             // of a wave

@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "model/attention.h"
+#include "kernels/attend.h"
 #include "model/mla.h"
 
 namespace hadal::model {
@@ -122,39 +122,58 @@ void Mla::attend_slots(const Batch& batch, const KvCache& cache, int64_t layer, 
   span_out_ = span_buffer_.get(spans * heads * config_.kv_lora_rank);
   span_state_ = state_buffer_.get(spans * heads * 2);
   const int64_t groups = (heads + heads_per_task - 1) / heads_per_task;
-  context_.pool.parallel_for(spans * groups, 1, [&](int64_t begin, int64_t end, int) {
+  const bool bf16 = attends_bf16(context_, cache);
+  for (Scratch& scratch : scratch_) scratch.packed_slot = -1;
+  context_.pool.parallel_for(spans * groups, 1, [&](int64_t begin, int64_t end, int thread) {
     for (int64_t task = begin; task < end; ++task) {
       const int64_t head = task % groups * heads_per_task;
-      attend_span(batch, cache, layer, task / groups, head, std::min(heads_per_task, heads - head));
+      const int64_t count = std::min(heads_per_task, heads - head);
+      if (bf16)
+        attend_span_bf16(batch, cache, layer, task / groups, head, count,
+                         scratch_[static_cast<size_t>(thread)]);
+      else
+        attend_span(batch, cache, layer, task / groups, head, count);
     }
   });
-  context_.pool.parallel_for(end_slot - first_slot, 1, [&](int64_t begin, int64_t end, int) {
-    for (int64_t i = begin; i < end; ++i)
-      for (int64_t head = 0; head < heads; ++head)
-        merge_spans(first_spans_[static_cast<size_t>(i)], first_spans_[static_cast<size_t>(i) + 1],
-                    first_slot + i, head);
-  });
+  constexpr int64_t merges_together = 4;
+  context_.pool.parallel_for(
+      (end_slot - first_slot) * heads, merges_together, [&](int64_t begin, int64_t end, int) {
+        for (int64_t task = begin; task < end; ++task)
+          merge_spans(first_slot + task / heads, task / heads, task % heads, bf16);
+      });
+}
+
+// The queries of some heads of a row, on a span.
+Queries Mla::span_queries(const Batch& batch, int64_t span_index, int64_t first_head,
+                          int64_t heads) const {
+  const int64_t lora = config_.kv_lora_rank;
+  const Span& span = spans_[static_cast<size_t>(span_index)];
+  const auto row = static_cast<size_t>(absorbed_rows_[static_cast<size_t>(span.slot)]);
+  const int64_t first = span_index * config_.heads + first_head;
+  return {.q = absorbed_ + (span.slot * config_.heads + first_head) * entry_dim_,
+          .q_stride = entry_dim_,
+          .width = entry_dim_,
+          .count = heads,
+          .per_position = heads,
+          .first_position = batch.positions[row],
+          .scale = static_cast<float>(config_.attention_scale),
+          .o = span_out_ + first * lora,
+          .o_stride = lora,
+          .o_width = lora,
+          .state = span_state_ + first * 2};
+}
+
+const Segment& Mla::segment_of(const Batch& batch, const Span& span) const {
+  const auto row = static_cast<size_t>(absorbed_rows_[static_cast<size_t>(span.slot)]);
+  return batch.segments[static_cast<size_t>(batch.segment_of[row])];
 }
 
 void Mla::attend_span(const Batch& batch, const KvCache& cache, int64_t layer, int64_t span_index,
                       int64_t first_head, int64_t heads) {
-  const int64_t lora = config_.kv_lora_rank;
   const Span& span = spans_[static_cast<size_t>(span_index)];
-  const auto row = static_cast<size_t>(absorbed_rows_[static_cast<size_t>(span.slot)]);
-  const Segment& segment = batch.segments[static_cast<size_t>(batch.segment_of[row])];
-  const int64_t position = batch.positions[row];
-  const int64_t first = span_index * config_.heads + first_head;
-  const Queries queries{.q = absorbed_ + (span.slot * config_.heads + first_head) * entry_dim_,
-                        .q_stride = entry_dim_,
-                        .width = entry_dim_,
-                        .count = heads,
-                        .per_position = heads,
-                        .first_position = position,
-                        .scale = static_cast<float>(config_.attention_scale),
-                        .o = span_out_ + first * lora,
-                        .o_stride = lora,
-                        .o_width = lora,
-                        .state = span_state_ + first * 2};
+  const Segment& segment = segment_of(batch, span);
+  const Queries queries = span_queries(batch, span_index, first_head, heads);
+  const int64_t position = queries.first_position;
   for (int64_t page = span.first_page; page < span.first_page + span.pages; ++page) {
     const int64_t page_first = page * KvCache::page_tokens;
     const int64_t n = std::min(KvCache::page_tokens, position + 1 - page_first);
@@ -163,15 +182,45 @@ void Mla::attend_span(const Batch& batch, const KvCache& cache, int64_t layer, i
   }
 }
 
+void Mla::attend_span_bf16(const Batch& batch, const KvCache& cache, int64_t layer,
+                           int64_t span_index, int64_t first_head, int64_t heads,
+                           Scratch& scratch) {
+  const Span& span = spans_[static_cast<size_t>(span_index)];
+  const Segment& segment = segment_of(batch, span);
+  const Queries queries = span_queries(batch, span_index, first_head, heads);
+  const int64_t packed_size = kernels::packed_queries_size(heads, entry_dim_);
+  Bf16Walk walk(context_, queries,
+                reinterpret_cast<uint16_t*>(scratch.packed.bytes(2 * packed_size)));
+  if (scratch.packed_slot != span.slot || scratch.packed_head != first_head) walk.pack();
+  scratch.packed_slot = span.slot;
+  scratch.packed_head = first_head;
+  walk.start();
+  const int64_t end_page = span.first_page + span.pages;
+  for (int64_t page = span.first_page; page < end_page; ++page) {
+    const int64_t page_first = page * KvCache::page_tokens;
+    const int64_t n = std::min(KvCache::page_tokens, queries.first_position + 1 - page_first);
+    const auto entries = page_rows(cache, layer, segment, page, 0, n);
+    const void* follow =
+        page + 1 < end_page ? page_rows(cache, layer, segment, page + 1, 0, n).data : nullptr;
+    walk.attend_page(entries, entries, page_first, follow, scratch.attend);
+  }
+}
+
 // Brings a head's spans together, in order.
-void Mla::merge_spans(int64_t first_span, int64_t end_span, int64_t slot, int64_t head) {
+void Mla::merge_spans(int64_t slot, int64_t index_in_wave, int64_t head, bool bf16) {
   const int64_t lora = config_.kv_lora_rank;
+  const int64_t first_span = first_spans_[static_cast<size_t>(index_in_wave)];
+  const int64_t end_span = first_spans_[static_cast<size_t>(index_in_wave) + 1];
   const int64_t first = first_span * config_.heads + head;
   float* o = span_out_ + first * lora;
   float* state = span_state_ + first * 2;
   for (int64_t span = first_span + 1; span < end_span; ++span) {
     const int64_t next = span * config_.heads + head;
-    attend_merge(context_.kernels, span_state_ + next * 2, span_out_ + next * lora, lora, state, o);
+    if (bf16)
+      merge_bf16(span_state_ + next * 2, span_out_ + next * lora, lora, state, o);
+    else
+      attend_merge(context_.kernels, span_state_ + next * 2, span_out_ + next * lora, lora, state,
+                   o);
   }
   float* out = latent_out_ + (slot * config_.heads + head) * lora;
   const float inverse = 1.0f / state[1];

@@ -5,6 +5,7 @@
 #include <immintrin.h>
 #include <stdint.h>
 
+#include "kernels/flush.h"
 #include "kernels/kernels.h"
 
 namespace hadal::kernels::avx2 {
@@ -94,6 +95,9 @@ void attention_scores(const float* q, int64_t q_stride, int64_t queries, const R
 float softmax(float* x, int64_t n);
 void attention_values(const float* p, int64_t p_stride, int64_t queries, const Rows* values,
                       int64_t width, float* y, int64_t y_stride);
+
+void pack_queries(const float* q, int64_t stride, int64_t queries, int64_t width, uint16_t* out);
+void attend(const Attend& a);
 
 void rms_norm(const float* x, const float* weight, float eps, int64_t n, float* y);
 void rope_interleaved(float* x, const float* cs, int64_t n);

@@ -15,6 +15,8 @@ Table make_table() {
   table.attention_scores = attention_scores;
   table.softmax = softmax;
   table.attention_values = attention_values;
+  table.pack_queries = pack_queries;
+  table.attend = attend;
   table.rms_norm = rms_norm;
   table.rope_interleaved = rope_interleaved;
   table.rope_halves = rope_halves;

@@ -13,6 +13,8 @@ const Table& ref_table() {
       .attention_scores = ref::attention_scores,
       .softmax = ref::softmax,
       .attention_values = ref::attention_values,
+      .pack_queries = ref::pack_queries,
+      .attend = ref::attend,
       .rms_norm = ref::rms_norm,
       .rope_interleaved = ref::rope_interleaved,
       .rope_halves = ref::rope_halves,

@@ -1,0 +1,168 @@
+// MLA, expanded form, on BF16 (attention_bf16.h): all heads of all prompts walk their pages
+// together, window by window. The latents of a window are brought once into the form that products
+// take, for all heads; then each head of each prompt, one task, rebuilds its keys and values, some
+// pages at a time, and all its queries attend to them.
+#include <algorithm>
+#include <cstring>
+
+#include "base/scalar.h"
+#include "kernels/attend.h"
+#include "model/mla.h"
+
+namespace hadal::model {
+namespace {
+
+constexpr int64_t page_tokens = KvCache::page_tokens;
+// Positions whose latents are held ready for products.
+constexpr int64_t window = 16 * page_tokens;
+// Positions that are rebuilt together: enough for the products to use each weight often, few enough
+// for keys, values and the products' results to stay in the second-level cache.
+constexpr int64_t piece = 4 * page_tokens;
+
+int64_t end_of(const Segment& segment) {
+  return segment.start + static_cast<int64_t>(segment.tokens.size());
+}
+
+}  // namespace
+
+void Mla::attend_expanded_bf16(const Attention& w, const Batch& batch, const KvCache& cache,
+                               int64_t layer) {
+  start_walks(batch);
+  int64_t end = 0;
+  for (const int64_t s : expanded_)
+    end = std::max(end, end_of(batch.segments[static_cast<size_t>(s)]));
+  const int64_t heads = config_.heads;
+  const auto tasks = static_cast<int64_t>(walks_.size());
+  for (int64_t first = 0; first < end; first += window) {
+    prepare_window(w, batch, cache, layer, first);
+    context_.pool.parallel_for(tasks, 1, [&](int64_t begin, int64_t task_end, int thread) {
+      for (int64_t task = begin; task < task_end; ++task)
+        attend_window(w, batch, cache, layer, task / heads, task % heads, first,
+                      scratch_[static_cast<size_t>(thread)]);
+    });
+  }
+  context_.pool.parallel_for(tasks, 1, [&](int64_t begin, int64_t task_end, int) {
+    for (int64_t task = begin; task < task_end; ++task) walks_[static_cast<size_t>(task)].finish();
+  });
+}
+
+// The walk of each head of each expanded segment.
+void Mla::start_walks(const Batch& batch) {
+  const auto rows_of = [&](int64_t s) {
+    return static_cast<int64_t>(batch.segments[static_cast<size_t>(s)].tokens.size());
+  };
+  int64_t states = 0, packed_size = 0;
+  for (const int64_t s : expanded_) {
+    states += config_.heads * 2 * rows_of(s);
+    packed_size += config_.heads * kernels::packed_queries_size(rows_of(s), key_dim_);
+  }
+  float* state = state_buffer_.get(states);
+  auto* packed = reinterpret_cast<uint16_t*>(packed_buffer_.bytes(2 * packed_size));
+  walks_.clear();
+  for (const int64_t s : expanded_) {
+    for (int64_t head = 0; head < config_.heads; ++head) {
+      walks_.emplace_back(context_, head_queries(batch, s, head, state), packed);
+      state += 2 * rows_of(s);
+      packed += kernels::packed_queries_size(rows_of(s), key_dim_);
+    }
+  }
+  context_.pool.parallel_for(static_cast<int64_t>(walks_.size()), 1,
+                             [&](int64_t begin, int64_t end, int) {
+                               for (int64_t i = begin; i < end; ++i) {
+                                 walks_[static_cast<size_t>(i)].pack();
+                                 walks_[static_cast<size_t>(i)].start();
+                               }
+                             });
+}
+
+// The latents of positions [first, first + window) of each expanded segment.
+void Mla::prepare_window(const Attention& w, const Batch& batch, const KvCache& cache,
+                         int64_t layer, int64_t first) {
+  const int64_t lora = config_.kv_lora_rank;
+  const auto segments = static_cast<int64_t>(expanded_.size());
+  const Matrix& matrix = w.kv_b.data != nullptr ? w.kv_b : w.v_b;
+  const auto activation = activation_for(context_.precision, matrix.type);
+  latents_ = latents_buffer_.get(segments * window * lora);
+  prepared_stride_ = kernels::activation_bytes(activation, lora);
+  prepared_ = prepared_buffer_.bytes(segments * window * prepared_stride_);
+  constexpr int64_t pages = window / page_tokens;
+  context_.pool.parallel_for(segments * pages, 1, [&](int64_t begin, int64_t task_end, int) {
+    for (int64_t i = begin; i < task_end; ++i) {
+      const int64_t expanded = expanded_[static_cast<size_t>(i / pages)];
+      const Segment& segment = batch.segments[static_cast<size_t>(expanded)];
+      const int64_t position = first + i % pages * page_tokens;
+      const int64_t n = std::min(page_tokens, end_of(segment) - position);
+      if (n <= 0) continue;
+      const auto entries = page_rows(cache, layer, segment, position / page_tokens, 0, n);
+      const auto* halves = static_cast<const uint16_t*>(entries.data);
+      float* latents = latents_ + i * page_tokens * lora;
+      for (int64_t j = 0; j < n; ++j)
+        for (int64_t c = 0; c < lora; ++c)
+          latents[j * lora + c] = bf16_to_float(halves[j * entries.stride + c]);
+      prepare_rows(context_, activation, latents, lora, n, lora,
+                   prepared_ + i * page_tokens * prepared_stride_, prepared_stride_);
+    }
+  });
+}
+
+// One head of one segment on its way through a window.
+void Mla::attend_window(const Attention& w, const Batch& batch, const KvCache& cache, int64_t layer,
+                        int64_t expanded, int64_t head, int64_t first, Scratch& scratch) {
+  const Segment& segment =
+      batch.segments[static_cast<size_t>(expanded_[static_cast<size_t>(expanded)])];
+  Bf16Walk& walk = walks_[static_cast<size_t>(expanded * config_.heads + head)];
+  const int64_t stride = kernels::attend_padded(key_dim_, kernels::attend_step);
+  const int64_t end = std::min(first + window, end_of(segment));
+  for (int64_t begin = first; begin < end; begin += piece) {
+    const int64_t n = std::min(piece, end - begin);
+    const int64_t row = expanded * window + begin - first;
+    expand_piece(w, head, latents_ + row * config_.kv_lora_rank, prepared_ + row * prepared_stride_,
+                 n, scratch);
+    auto* keys = reinterpret_cast<uint16_t*>(scratch.bf16_keys.bytes(0));
+    const auto* values = reinterpret_cast<const uint16_t*>(scratch.bf16_values.bytes(0));
+    for (int64_t j = 0; j < n; j += page_tokens) {
+      const int64_t count = std::min(page_tokens, n - j);
+      const auto rope =
+          page_rows(cache, layer, segment, (begin + j) / page_tokens, config_.kv_lora_rank, count);
+      for (int64_t i = 0; i < count; ++i)
+        std::memcpy(keys + (j + i) * stride + config_.qk_nope_dim,
+                    static_cast<const uint16_t*>(rope.data) + i * rope.stride,
+                    static_cast<size_t>(config_.qk_rope_dim) * sizeof(uint16_t));
+      walk.attend_page({quant::Type::BF16, keys + j * stride, count, stride},
+                       {quant::Type::BF16, values + j * config_.v_dim, count, config_.v_dim},
+                       begin + j, nullptr, scratch.attend);
+    }
+  }
+}
+
+// k_i = W_UK,i c into scratch.bf16_keys, [n, nope + rope rounded up], and v_i = W_UV,i c into
+// scratch.bf16_values, [n, v].
+void Mla::expand_piece(const Attention& w, int64_t head, const float* latents,
+                       const std::byte* prepared, int64_t n, Scratch& scratch) {
+  const auto& k = context_.kernels;
+  const int64_t lora = config_.kv_lora_rank;
+  const int64_t nope = config_.qk_nope_dim;
+  const int64_t v = config_.v_dim;
+  const bool joint = w.kv_b.data != nullptr;
+  const Matrix& matrix = joint ? w.kv_b : w.v_b;
+  const auto activation = activation_for(context_.precision, matrix.type);
+  const int64_t width = nope + v;
+  float* both = scratch.values.get(piece * width);  // [n, nope + v]
+  const int64_t first = head * (joint ? width : v);
+  const int64_t last = first + (joint ? width : v);
+  k.matmul({&matrix, first, last, activation, prepared, prepared_stride_, n,
+            joint ? both : both + nope, width});
+  if (!joint)  // k_b holds W_UK transposed: its products take floats
+    k.matmul_transposed(&w.k_b, head * lora, (head + 1) * lora, latents, lora, n, both, width,
+                        scratch.row.get(w.k_b.cols));
+  const int64_t stride = kernels::attend_padded(key_dim_, kernels::attend_step);
+  auto* keys = reinterpret_cast<uint16_t*>(scratch.bf16_keys.bytes(2 * piece * stride));
+  auto* values = reinterpret_cast<uint16_t*>(scratch.bf16_values.bytes(2 * piece * v));
+  for (int64_t j = 0; j < n; ++j) {
+    k.float_to_bf16(both + j * width, nope, keys + j * stride);
+    std::fill_n(keys + j * stride + key_dim_, stride - key_dim_, uint16_t{0});
+    k.float_to_bf16(both + j * width + nope, v, values + j * v);
+  }
+}
+
+}  // namespace hadal::model
