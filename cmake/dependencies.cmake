@@ -8,3 +8,5 @@ pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
 pkg_check_modules(LIBEDIT REQUIRED IMPORTED_TARGET libedit)
 pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
 find_path(TOMLPLUSPLUS_INCLUDE toml++/toml.h REQUIRED)  # libtomlplusplus-dev
+find_package(OpenSSL REQUIRED)
+find_path(BOOST_INCLUDE boost/beast/http/parser.hpp REQUIRED)  # libboost1.81-dev

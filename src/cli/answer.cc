@@ -8,14 +8,14 @@
 #include "cli/human.h"
 #include "cli/interrupt.h"
 #include "cli/progress.h"
-#include "cli/sampling_defaults.h"
 #include "infer/model_store.h"
+#include "infer/sampling_defaults.h"
 
 namespace hadal::cli {
 namespace {
 
 infer::SamplingParams chosen_sampling(const infer::LoadedModel& loaded, const RunOptions& options) {
-  infer::SamplingParams params = default_sampling(loaded);
+  infer::SamplingParams params = infer::default_sampling(loaded);
   params.temperature = options.temperature.value_or(params.temperature);
   params.top_p = options.top_p.value_or(params.top_p);
   params.top_k = options.top_k.value_or(params.top_k);
@@ -84,7 +84,7 @@ Speaker::Speaker(const RunOptions& options, const Globals& globals) {
   pool_ = std::make_unique<ThreadPool>(globals.threads);
   infer::EngineOptions engine_options;
   engine_options.context_tokens = options.context_tokens;
-  engine_options.precision = options.precision.value_or(default_precision(loaded_));
+  engine_options.precision = options.precision.value_or(infer::default_precision(loaded_));
   engine_options.interrupted = interrupted;
   engine_ = std::make_unique<infer::Engine>(loaded_, *pool_, engine_options);
   if (loaded_.style) {

@@ -16,6 +16,11 @@ void add_all_commands(CLI::App& app, Globals& globals) {
   add_run(app, globals);
   gather(app, "Talk");
 
+  add_serve(app, globals);
+  add_key(app, globals);
+  add_replay(app, globals);
+  gather(app, "Serve");
+
   add_show(app, globals);
   add_convert(app, globals);
   add_quantize(app, globals);

@@ -8,6 +8,9 @@
 namespace hadal::cli {
 
 void add_run(CLI::App& app, Globals& globals);
+void add_serve(CLI::App& app, Globals& globals);
+void add_key(CLI::App& app, Globals& globals);
+void add_replay(CLI::App& app, Globals& globals);
 void add_list(CLI::App& app, Globals& globals);
 void add_convert(CLI::App& app, Globals& globals);
 void add_quantize(CLI::App& app, Globals& globals);

@@ -23,4 +23,8 @@ std::string state_home() {
   return xdg_folder("XDG_STATE_HOME", ".local/state");
 }
 
+std::string data_home() {
+  return xdg_folder("XDG_DATA_HOME", ".local/share");
+}
+
 }  // namespace hadal::cli

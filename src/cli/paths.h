@@ -8,5 +8,6 @@ namespace hadal::cli {
 
 std::string config_home();  // ~/.config/hadal
 std::string state_home();   // ~/.local/state/hadal
+std::string data_home();    // ~/.local/share/hadal
 
 }  // namespace hadal::cli

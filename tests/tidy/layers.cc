@@ -23,7 +23,9 @@ const std::map<std::string, Names, std::less<>>& arrows() {
       {"tokenizer", {"base"}},
       {"infer", {"base", "quant", "kernels", "model", "format", "tokenizer"}},
       {"eval", {"base", "quant", "kernels", "model", "format", "tokenizer", "infer"}},
-      {"cli", {"base", "quant", "kernels", "model", "format", "tokenizer", "infer", "eval"}},
+      {"server", {"base", "quant", "kernels", "model", "format", "tokenizer", "infer"}},
+      {"cli",
+       {"base", "quant", "kernels", "model", "format", "tokenizer", "infer", "eval", "server"}},
   };
   return table;
 }

@@ -9,8 +9,8 @@
 #include "base/error.h"
 #include "cli/chat_file.h"
 #include "cli/run_prompt.h"
-#include "cli/sampling_defaults.h"
 #include "cli/slash_command.h"
+#include "infer/sampling_defaults.h"
 
 namespace hadal::cli {
 namespace {
@@ -65,14 +65,15 @@ TEST(RunPrompt, ReadsAPipeWhole) {
 
 TEST(SamplingDefaults, ReadGenerationConfig) {
   infer::SamplingParams params;
-  read_generation_config(R"({"temperature": 0.6, "top_p": 0.95, "top_k": "many"})", "f", params);
+  infer::read_generation_config(R"({"temperature": 0.6, "top_p": 0.95, "top_k": "many"})", "f",
+                                params);
   EXPECT_EQ(params.temperature, 0.6);
   EXPECT_EQ(params.top_p, 0.95);
   EXPECT_EQ(params.top_k, 0);
-  read_generation_config(R"({"do_sample": false, "temperature": 0.6})", "f", params);
+  infer::read_generation_config(R"({"do_sample": false, "temperature": 0.6})", "f", params);
   EXPECT_EQ(params.temperature, 0);
-  EXPECT_THROW(read_generation_config("[1]", "f", params), Error);
-  EXPECT_THROW(read_generation_config("{", "f", params), Error);
+  EXPECT_THROW(infer::read_generation_config("[1]", "f", params), Error);
+  EXPECT_THROW(infer::read_generation_config("{", "f", params), Error);
 }
 
 class ChatFile : public ::testing::Test {

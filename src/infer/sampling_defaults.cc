@@ -1,4 +1,4 @@
-#include "cli/sampling_defaults.h"
+#include "infer/sampling_defaults.h"
 
 #include <filesystem>
 #include <fstream>
@@ -8,16 +8,16 @@
 
 #include "base/error.h"
 
-namespace hadal::cli {
+namespace hadal::infer {
 namespace {
 
 constexpr int64_t kSmallParameters = 500'000'000;
 constexpr std::uintmax_t kConfigBytesMax = 1 << 20;
 
 // The makers' model cards and API defaults (docs/cli.md).
-infer::SamplingParams recommended(tokenizer::Generation generation) {
+SamplingParams recommended(tokenizer::Generation generation) {
   using tokenizer::Generation;
-  infer::SamplingParams params;
+  SamplingParams params;
   switch (generation) {
     case Generation::v2:
     case Generation::v25:
@@ -53,18 +53,18 @@ infer::SamplingParams recommended(tokenizer::Generation generation) {
   return params;
 }
 
-bool is_small(const infer::LoadedModel& loaded) {
+bool is_small(const LoadedModel& loaded) {
   return model::count_parameters(loaded.model->config).total < kSmallParameters;
 }
 
 }  // namespace
 
-model::Precision default_precision(const infer::LoadedModel& loaded) {
+model::Precision default_precision(const LoadedModel& loaded) {
   return is_small(loaded) ? model::Precision::f32 : model::Precision::native;
 }
 
-infer::SamplingParams default_sampling(const infer::LoadedModel& loaded) {
-  infer::SamplingParams params;
+SamplingParams default_sampling(const LoadedModel& loaded) {
+  SamplingParams params;
   if (is_small(loaded)) {
     params.temperature = 0;
     return params;
@@ -80,7 +80,7 @@ infer::SamplingParams default_sampling(const infer::LoadedModel& loaded) {
 }
 
 void read_generation_config(const std::string& text, const std::string& path,
-                            infer::SamplingParams& params) {
+                            SamplingParams& params) {
   const nlohmann::json root = nlohmann::json::parse(text, nullptr, false);
   if (!root.is_object()) fail(ErrorKind::format, "{}: expected a JSON object", path);
   const auto number = [&](const char* key, auto& value) {
@@ -98,4 +98,4 @@ void read_generation_config(const std::string& text, const std::string& path,
   number("repetition_penalty", params.repetition_penalty);
 }
 
-}  // namespace hadal::cli
+}  // namespace hadal::infer
