@@ -101,6 +101,14 @@ HADAL_OP Floats load_bf16(const void* p) {
   return _mm512_castsi512_ps(_mm512_slli_epi32(load_u16_as_i32(p), 16));
 }
 
+// Brings the line of p towards this core: into the nearest cache, or the second.
+HADAL_OP void prefetch_near(const void* p) {
+  _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0);
+}
+HADAL_OP void prefetch_far(const void* p) {
+  _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T1);
+}
+
 // ---- constants
 
 HADAL_OP Ints zero() {

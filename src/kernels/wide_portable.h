@@ -174,6 +174,13 @@ HADAL_OP Floats load_bf16(const void* p) {
   return make_floats([&](int i) { return bf16_to_float(peek<uint16_t>(p, i)); });
 }
 
+HADAL_OP void prefetch_near(const void* p) {
+  __builtin_prefetch(p, 0, 3);
+}
+HADAL_OP void prefetch_far(const void* p) {
+  __builtin_prefetch(p, 0, 2);
+}
+
 // ---- constants
 
 HADAL_OP Ints zero() {

@@ -1,10 +1,10 @@
-#include "kernels/avx512/simd.h"
+#include "kernels/avx512/attend_entries.h"
 #include "kernels/tables.h"
 
 namespace hadal::kernels::HADAL_WIDE {
 
 void add_amx(Table& table) {
-  (void)table;
+  table.attend = attend_tiles;
 }
 
 }  // namespace hadal::kernels::HADAL_WIDE

@@ -1,10 +1,11 @@
-#include "kernels/avx512/simd.h"
+#include "kernels/avx512/attend_entries.h"
 #include "kernels/tables.h"
 
 namespace hadal::kernels::HADAL_WIDE {
 
 void add_avx512(Table& table) {
-  (void)table;
+  table.pack_queries = pack_queries;
+  table.attend = attend;
 }
 
 }  // namespace hadal::kernels::HADAL_WIDE

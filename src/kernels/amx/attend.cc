@@ -1,0 +1,266 @@
+// Attention on BF16 by tiles. Scores: sixteen positions of keys, as they lie, times packed queries,
+// C [position][query]. Values: weights [query][position] times values whose rows are interleaved by
+// pairs, C [query][column].
+#include "kernels/avx512/attend.h"
+
+#include "kernels/avx512/attend_entries.h"
+#include "kernels/avx512/transpose.h"
+
+namespace hadal::kernels::HADAL_WIDE {
+namespace {
+
+constexpr int64_t group = attend_group;
+constexpr int64_t tile = 16 * 64;  // bytes
+
+// Columns that go through the tiles together.
+constexpr int64_t block = 64;
+
+// Where a page's values lie for tiles: blocks of 64 columns, [step of 32 positions][column /
+// 16][pair of positions][16 columns][2], zeros behind the positions and columns that there are. In
+// a ring the blocks take turns in two places, which stay in the nearest cache.
+struct PackedValues {
+  char* of(int64_t column) const {
+    const int64_t place = column / block & (ring ? 1 : ~int64_t{0});
+    return data + place * (2 * 4 * tile) + column % block / 16 * tile;
+  }
+  char* data;
+  bool ring;
+};
+
+// Interleaves columns [c, c + 32) of 32 positions.
+HADAL_OP void pack_whole(const char* rows, int64_t stride, char* low, char* high) {
+  // Quarter i of columns 0 ... 15 comes from the row's eight bytes i, of 16 ... 31 from 4 + i.
+  alignas(64) static const uint32_t order[16] = {0, 1, 8,  9,  2, 3, 10, 11,
+                                                 4, 5, 12, 13, 6, 7, 14, 15};
+  const Ints spread = load(order);
+#pragma GCC unroll 4
+  for (int pair = 0; pair < 16; ++pair) {
+    const Ints x = permute32(spread, load(rows + 2 * pair * stride));
+    const Ints y = permute32(spread, load(rows + (2 * pair + 1) * stride));
+    store(low + 64 * pair, unpack_low16(x, y));
+    store(high + 64 * pair, unpack_high16(x, y));
+  }
+}
+
+// The same at the edges, through a copy with zeros.
+void pack_part(const Attend& a, int64_t first, int64_t c, char* low, char* high) {
+  alignas(64) char rows[attend_step * 64];
+  const int64_t rest = 2 * (a.value_width - c);
+  const int bytes = static_cast<int>(rest < 64 ? rest : 64);
+  for (int64_t j = 0; j < attend_step; ++j) {
+    const bool there = first + j < a.positions;
+    store(rows + 64 * j,
+          there ? load_first(a.values + (first + j) * a.value_stride + c, bytes) : zero());
+  }
+  pack_whole(rows, 64, low, high);
+}
+
+HADAL_OP void pack_block(const Attend& a, int64_t first_column, const PackedValues& out) {
+  const int64_t end = a.value_width < first_column + block ? a.value_width : first_column + block;
+  for (int64_t c = first_column; c < end; c += 32) {
+    for (int64_t first = 0; first < a.positions; first += attend_step) {
+      const uint16_t* rows = a.values + first * a.value_stride + c;
+      char* to = out.of(c) + first / attend_step * (4 * tile);
+      if (first + attend_step <= a.positions && c + 32 <= a.value_width)
+        pack_whole(reinterpret_cast<const char*>(rows), 2 * a.value_stride, to, to + tile);
+      else
+        pack_part(a, first, c, to, to + tile);
+    }
+  }
+}
+
+// Lines that are fetched ahead in a step of scores and with a block of values: about a page's.
+constexpr int ahead_in_step = 36;
+constexpr int ahead_in_block = 72;
+
+// Fetches what will be read next, line after line, so that the processor sees one stream.
+class Ahead {
+ public:
+  explicit Ahead(const Attend& a)
+      : at_(static_cast<const char*>(a.follow)),
+        end_(at_ == nullptr ? nullptr : at_ + 2 * attend_page * a.key_stride) {}
+  void lines(int n) {
+    for (int i = 0; i < n && at_ < end_; ++i, at_ += 64) prefetch_far(at_);
+  }
+
+ private:
+  const char *at_, *end_;
+};
+
+// Scores of 16 * count positions. A page that is met for the first time comes from the second
+// cache: its lines are fetched a step ahead, since loads of tiles wait for each other.
+template <int count, bool fresh>
+HADAL_OP void score(const Attend& a, const uint16_t* q, Ahead& ahead, float* s) {
+  tile_zero<0>();
+  if constexpr (count > 1) tile_zero<1>();
+  if constexpr (count > 2) tile_zero<2>();
+  if constexpr (count > 3) tile_zero<3>();
+  const int64_t stride = 2 * a.key_stride;
+  const auto* key = reinterpret_cast<const char*>(a.keys);
+  const auto* query = reinterpret_cast<const char*>(q);
+  const int64_t width = a.width;
+  for (int64_t k = 0; k < width; k += attend_step, key += 64, query += tile) {
+    if constexpr (fresh) ahead.lines(ahead_in_step);
+    tile_load<4>(query, 64);
+    tile_load<5>(key, stride);
+    tile_dot_bf16<0, 5, 4>();
+    if constexpr (count > 1) {
+      tile_load<6>(key + 16 * stride, stride);
+      tile_dot_bf16<1, 6, 4>();
+    }
+    if constexpr (count > 2) {
+      tile_load<7>(key + 32 * stride, stride);
+      tile_dot_bf16<2, 7, 4>();
+    }
+    if constexpr (count > 3) {
+      tile_load<5>(key + 48 * stride, stride);
+      tile_dot_bf16<3, 5, 4>();
+    }
+  }
+  tile_store<0>(s, 64);
+  if constexpr (count > 1) tile_store<1>(s + 256, 64);
+  if constexpr (count > 2) tile_store<2>(s + 512, 64);
+  if constexpr (count > 3) tile_store<3>(s + 768, 64);
+}
+
+template <bool fresh>
+void scores(const Attend& a, const Group& g, Ahead& ahead, float* s) {
+  const uint16_t* q = a.q + g.first * attend_padded(a.width, attend_step);
+  switch ((g.positions + 15) / 16) {
+    case 1:
+      return score<1, fresh>(a, q, ahead, s);
+    case 2:
+      return score<2, fresh>(a, q, ahead, s);
+    case 3:
+      return score<3, fresh>(a, q, ahead, s);
+    default:
+      return score<4, fresh>(a, q, ahead, s);
+  }
+}
+
+// Weights w [position][16], rounded, to [query][32 positions] BF16 for each 32 positions.
+void pack_weights(const float* w, int64_t positions, char* out) {
+  for (int64_t first = 0; first < positions; first += attend_step, out += tile) {
+    Ints pairs[16];
+    for (int i = 0; i < 16; ++i) {
+      const int64_t j = first + 2 * i;
+      const Ints x = j < positions ? load(w + j * group) : zero();
+      const Ints y = j + 1 < positions ? load(w + (j + 1) * group) : zero();
+      pairs[i] = bit_or(shift_right32<16>(x), y);
+    }
+    transpose16(pairs);
+    for (int i = 0; i < 16; ++i) store(out + 64 * i, pairs[i]);
+  }
+}
+
+// What the page adds to 16 * count columns: sums [count][query][16].
+template <int count, int steps>
+HADAL_OP void add_values(const char* values, float* sums) {
+  tile_zero<0>();
+  if constexpr (count > 1) tile_zero<1>();
+  if constexpr (count > 2) tile_zero<2>();
+  if constexpr (count > 3) tile_zero<3>();
+  const auto step = [&]<int weights>(const char* v) {
+    tile_load<4>(v, 64);
+    tile_dot_bf16<0, weights, 4>();
+    if constexpr (count > 1) {
+      tile_load<5>(v + tile, 64);
+      tile_dot_bf16<1, weights, 5>();
+    }
+    if constexpr (count > 2) {
+      tile_load<4>(v + 2 * tile, 64);
+      tile_dot_bf16<2, weights, 4>();
+    }
+    if constexpr (count > 3) {
+      tile_load<5>(v + 3 * tile, 64);
+      tile_dot_bf16<3, weights, 5>();
+    }
+  };
+  step.template operator()<6>(values);
+  if constexpr (steps > 1) step.template operator()<7>(values + 4 * tile);
+  tile_store<0>(sums, 64);
+  if constexpr (count > 1) tile_store<1>(sums + 256, 64);
+  if constexpr (count > 2) tile_store<2>(sums + 512, 64);
+  if constexpr (count > 3) tile_store<3>(sums + 768, 64);
+}
+
+// The outputs of a group: columns [first, first + 16 * count) of each.
+template <int count, int steps>
+HADAL_OP void add_columns(const Attend& a, const Group& g, const PackedValues& values,
+                          int64_t first, uint32_t blind, const float* factors) {
+  alignas(64) float sums[count * 256];
+  add_values<count, steps>(values.of(first), sums);
+  const int queries = g.count;
+  const int64_t stride = a.o_stride;
+  const int64_t rest = a.value_width - first;
+  float* o = a.o + g.first * stride + first;
+  for (int i = 0; i < queries; ++i, o += stride) {
+    if (blind >> i & 1) continue;
+    const Floats factor = set_floats(factors[i]);
+#pragma GCC unroll 4
+    for (int c = 0; c < count; ++c) {
+      const Floats added = load_floats(sums + 256 * c + 16 * i);
+      const int n = static_cast<int>(rest - 16 * c);
+      if (c + 1 < count || n >= 16)
+        store_floats(o + 16 * c, fma(load_floats(o + 16 * c), factor, added));
+      else
+        store_floats_first(o + 16 * c, n, fma(load_floats_first(o + 16 * c, n), factor, added));
+    }
+  }
+}
+
+template <int steps>
+HADAL_OP void add_outputs(const Attend& a, const Group& g, const PackedValues& values,
+                          const char* weights, Ahead& ahead, uint32_t blind, const float* factors) {
+  tile_load<6>(weights, 64);
+  if constexpr (steps > 1) tile_load<7>(weights + tile, 64);
+  if (values.ring) pack_block(a, 0, values);
+  int64_t c = 0;
+  for (; c + 48 < a.value_width; c += block) {
+    if (values.ring) pack_block(a, c + block, values);  // the next, while the tiles are busy
+    ahead.lines(ahead_in_block);
+    add_columns<4, steps>(a, g, values, c, blind, factors);
+  }
+  const int64_t rest = a.value_width - c;
+  if (rest > 32)
+    add_columns<3, steps>(a, g, values, c, blind, factors);
+  else if (rest > 16)
+    add_columns<2, steps>(a, g, values, c, blind, factors);
+  else if (rest > 0)
+    add_columns<1, steps>(a, g, values, c, blind, factors);
+}
+
+}  // namespace
+
+void attend_tiles(const Attend& a) {
+  TileShapes shapes;
+  for (int t = 0; t < 8; ++t) {
+    shapes.rows[t] = 16;
+    shapes.row_bytes[t] = 64;
+  }
+  tile_configure(shapes);
+  const bool once = a.queries <= group;
+  const PackedValues values{static_cast<char*>(a.scratch), once};
+  if (!once)
+    for (int64_t c = 0; c < a.value_width; c += block) pack_block(a, c, values);
+  Ahead ahead(a);
+  alignas(64) float s[attend_page * group], factors[group];
+  alignas(64) char weights[2 * tile];
+  for (int64_t first = 0; first < a.queries; first += group) {
+    const Group g(a, first);
+    if (g.positions <= 0) continue;
+    if (once)
+      scores<true>(a, g, ahead, s);
+    else
+      scores<false>(a, g, ahead, s);
+    const uint32_t blind = softmax(a, g, s, factors);
+    pack_weights(s, g.positions, weights);
+    if (g.positions > attend_step)
+      add_outputs<2>(a, g, values, weights, ahead, blind, factors);
+    else
+      add_outputs<1>(a, g, values, weights, ahead, blind, factors);
+  }
+  tile_release();
+}
+
+}  // namespace hadal::kernels::HADAL_WIDE

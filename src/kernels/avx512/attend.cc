@@ -1,0 +1,176 @@
+// Attention on BF16 by vectors of floats that flush as tiles do: scores with sixteen queries side
+// by side, values with sixteen columns.
+#include "kernels/avx512/attend.h"
+
+#include "kernels/avx512/attend_entries.h"
+#include "kernels/avx512/transpose.h"
+
+namespace hadal::kernels::HADAL_WIDE {
+namespace {
+
+constexpr int64_t group = attend_group;
+
+// Where the parts of the scratch lie.
+struct Parts {
+  explicit Parts(const Attend& a)
+      : key_stride(attend_padded(a.width, attend_step)),
+        value_stride(attend_padded(a.value_width, 16)),
+        keys(static_cast<float*>(a.scratch)),
+        values(keys + attend_page * key_stride),
+        out(values + attend_page * value_stride) {}
+  int64_t key_stride, value_stride;
+  float *keys, *values;  // of the page, decoded
+  float* out;            // [16, value_stride]: what the page adds to a group's outputs
+};
+
+void decode(const uint16_t* rows, int64_t stride, int64_t count, int64_t width, float* out,
+            int64_t out_stride) {
+  for (int64_t j = 0; j < count; ++j) {
+    const uint16_t* row = rows + j * stride;
+    float* to = out + j * out_stride;
+    int64_t c = 0;
+    for (; c + 16 <= width; c += 16) store_floats(to + c, load_bf16(row + c));
+    if (c < width) {
+      alignas(64) uint16_t rest[32] = {};
+      for (int64_t i = 0; c + i < width; ++i) rest[i] = row[c + i];
+      store_floats(to + c, load_bf16(rest));
+    }
+  }
+}
+
+// Scores of eight positions.
+HADAL_OP void score(const uint16_t* q, const float* keys, int64_t stride, int64_t pairs, float* s) {
+  Floats sum[8];
+#pragma GCC unroll 8
+  for (auto& x : sum) x = zero_floats();
+  for (int64_t first = 0; first < pairs; first += attend_step / 2) {
+    Floats even[8], odd[8];
+#pragma GCC unroll 8
+    for (int j = 0; j < 8; ++j) even[j] = odd[j] = zero_floats();
+    const int64_t end = pairs < first + attend_step / 2 ? pairs : first + attend_step / 2;
+    for (int64_t i = first; i < end; ++i) {
+      const Ints pair = load(q + 2 * group * i);
+      const Floats q0 = as_floats(shift_left32<16>(pair));
+      const Floats q1 = as_floats(bit_and(pair, set32(static_cast<int32_t>(0xffff0000u))));
+#pragma GCC unroll 8
+      for (int j = 0; j < 8; ++j) {
+        const float* key = keys + j * stride + 2 * i;
+        even[j] = fma_flushed(q0, set_floats(key[0]), even[j]);
+        odd[j] = fma_flushed(q1, set_floats(key[1]), odd[j]);
+      }
+    }
+#pragma GCC unroll 8
+    for (int j = 0; j < 8; ++j) sum[j] = add_flushed(sum[j], add_flushed(even[j], odd[j]));
+  }
+#pragma GCC unroll 8
+  for (int j = 0; j < 8; ++j) store_floats(s + j * group, sum[j]);
+}
+
+__attribute__((noinline)) void scores(const Attend& a, const Parts& parts, const Group& g,
+                                      float* s) {
+  const FlushSubnormals flush;
+  for (int64_t j = 0; j < g.positions; j += 8)
+    score(a.q + g.first * parts.key_stride, parts.keys + j * parts.key_stride, parts.key_stride,
+          (a.width + 1) / 2, s + j * group);
+}
+
+// What the page adds to sixteen columns of eight queries' outputs.
+HADAL_OP void add_values(const float* p, const float* values, int64_t stride, int64_t positions,
+                         float* out) {
+  Floats sum[8];
+#pragma GCC unroll 8
+  for (auto& x : sum) x = zero_floats();
+  for (int64_t first = 0; first < positions; first += attend_step) {
+    Floats even[8], odd[8];
+#pragma GCC unroll 8
+    for (int q = 0; q < 8; ++q) even[q] = odd[q] = zero_floats();
+    const int64_t end = positions < first + attend_step ? positions : first + attend_step;
+    int64_t j = first;
+    for (; j + 2 <= end; j += 2) {
+      const Floats v0 = load_floats(values + j * stride);
+      const Floats v1 = load_floats(values + (j + 1) * stride);
+#pragma GCC unroll 8
+      for (int q = 0; q < 8; ++q) {
+        even[q] = fma_flushed(set_floats(p[j * group + q]), v0, even[q]);
+        odd[q] = fma_flushed(set_floats(p[(j + 1) * group + q]), v1, odd[q]);
+      }
+    }
+    if (j < end) {
+      const Floats v0 = load_floats(values + j * stride);
+#pragma GCC unroll 8
+      for (int q = 0; q < 8; ++q) even[q] = fma_flushed(set_floats(p[j * group + q]), v0, even[q]);
+    }
+#pragma GCC unroll 8
+    for (int q = 0; q < 8; ++q) sum[q] = add_flushed(sum[q], add_flushed(even[q], odd[q]));
+  }
+#pragma GCC unroll 8
+  for (int q = 0; q < 8; ++q) store_floats(out + q * stride, sum[q]);
+}
+
+__attribute__((noinline)) void values(const Parts& parts, const float* p, const Group& g) {
+  const FlushSubnormals flush;
+  for (int64_t q = 0; q < g.count; q += 8)
+    for (int64_t c = 0; c < parts.value_stride; c += 16)
+      add_values(p + q, parts.values + c, parts.value_stride, g.positions,
+                 parts.out + q * parts.value_stride + c);
+}
+
+}  // namespace
+
+void attend(const Attend& a) {
+  const Parts parts(a);
+  decode(a.keys, a.key_stride, a.positions, a.width, parts.keys, parts.key_stride);
+  decode(a.values, a.value_stride, a.positions, a.value_width, parts.values, parts.value_stride);
+  alignas(64) float s[attend_page * group], factors[group];
+  for (int64_t first = 0; first < a.queries; first += group) {
+    const Group g(a, first);
+    if (g.positions <= 0) continue;
+    scores(a, parts, g, s);
+    const uint32_t blind = softmax(a, g, s, factors);
+    values(parts, s, g);
+    for (int i = 0; i < g.count; ++i)
+      if ((blind >> i & 1) == 0)
+        add_output(parts.out + i * parts.value_stride, factors[i], a.value_width,
+                   a.o + (first + i) * a.o_stride);
+  }
+}
+
+namespace {
+
+// Rounded to BF16, in the high halves; NaN stays a quiet NaN.
+HADAL_OP Ints high_bf16(Floats x) {
+  const Ints u = as_ints(x);
+  const Ints odd = bit_and(shift_right32<16>(u), set32(1));
+  const Ints up = add32(u, add32(odd, set32(0x7fff)));
+  const Ints quiet = bit_or(u, set32(0x400000));
+  return bit_and(blend32(unordered_floats(x, x), up, quiet),
+                 set32(static_cast<int32_t>(0xffff0000u)));
+}
+
+}  // namespace
+
+void pack_queries(const float* q, int64_t stride, int64_t queries, int64_t width, uint16_t* out) {
+  alignas(64) static const uint32_t even[16] = {0,  2,  4,  6,  8,  10, 12, 14,
+                                                16, 18, 20, 22, 24, 26, 28, 30};
+  const Ints odd = add32(load(even), set32(1));
+  const int64_t padded = attend_padded(width, attend_step);
+  for (int64_t first = 0; first < queries; first += group) {
+    uint16_t* to = out + first * padded;
+    for (int64_t k = 0; k < padded; k += attend_step) {
+      const int n = static_cast<int>(width - k < attend_step ? width - k : attend_step);
+      Ints pairs[group];
+      for (int i = 0; i < group; ++i) {
+        pairs[i] = zero();
+        if (first + i >= queries) continue;
+        const float* row = q + (first + i) * stride + k;
+        const Ints a = high_bf16(load_floats_first(row, n < 16 ? n : 16));
+        const Ints b = high_bf16(load_floats_first(row + 16, n < 16 ? 0 : n - 16));
+        pairs[i] = bit_or(shift_right32<16>(permute32_2(load(even), a, b)), permute32_2(odd, a, b));
+      }
+      transpose16(pairs);
+      for (int i = 0; i < group; ++i) store(to + (k / 2 + i) * 2 * group, pairs[i]);
+    }
+  }
+}
+
+}  // namespace hadal::kernels::HADAL_WIDE
