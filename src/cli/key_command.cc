@@ -143,6 +143,7 @@ void add_key(CLI::App& app, Globals& globals) {
       "  hadal key list",
       [] {});
   command->require_subcommand(1);
+  command->callback([] {});  // it runs after that of the subcommand, which says what to do
   const auto add = [&](const char* name, const char* what, std::function<void()> run) {
     CLI::App* sub = command->add_subcommand(name, what);
     sub->add_option("--keys", options->file, "The file (~/.local/share/hadal/keys.json)")

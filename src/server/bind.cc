@@ -1,6 +1,7 @@
 #include "server/bind.h"
 
 #include <algorithm>
+#include <limits>
 
 #include <fmt/format.h>
 
@@ -55,6 +56,12 @@ infer::SamplingParams bind_sampling(const ServedModel& model, const CommonReques
   params.frequency_penalty = request.frequency_penalty.value_or(params.frequency_penalty);
   params.presence_penalty = request.presence_penalty.value_or(params.presence_penalty);
   params.logit_bias = request.logit_bias;
+  if (request.ignore_eos) {
+    // Never drawn, rather than drawn and passed over: nothing would be shown behind them.
+    constexpr float never = -std::numeric_limits<float>::infinity();
+    for (const auto* ids : {&model.end_ids, &model.loaded.stop_ids})
+      for (const int32_t id : *ids) params.logit_bias.emplace_back(id, never);
+  }
   if (request.seed) params.seed = static_cast<uint64_t>(*request.seed);
   params.logprobs = static_cast<int32_t>(request.logprobs);
   try {

@@ -110,19 +110,21 @@ awaitable<void> Connection::wait(Clock::time_point until) {
 // False: the connection is over, or what came was answered with a refusal.
 awaitable<bool> Connection::read_header(HttpParser& parser) {
   deadline_in(loop_.options.idle_s);
-  while (watching_) co_await wait(deadline_);
-  if (gone_) co_return false;
   while (in_.empty()) {
-    if (loop_.draining) co_return false;
-    const bool more = co_await read_more();
-    if (!more) co_return false;
+    if (gone_ || loop_.draining) co_return false;
+    // Idle connections make do with the small buffer.
+    if (!watching_) start_watch();
+    co_await wait(deadline_);
   }
+  reading_ = true;
   deadline_in(loop_.options.header_s);
   started_ = Clock::now();
   for (;;) {
     in_.erase(0, parser.feed(in_));
     if (parser.failed()) {
-      co_await reply({}, loop_.handler.refuse(parser.status(), parser.message()), true);
+      const HttpRequest unknown;
+      const HttpResponse refusal = loop_.handler.refuse(parser.status(), parser.message());
+      co_await reply(unknown, refusal, true);
       co_return false;
     }
     if (parser.header_done()) co_return true;
@@ -134,7 +136,8 @@ awaitable<bool> Connection::read_header(HttpParser& parser) {
 awaitable<bool> Connection::read_body(HttpParser& parser) {
   const Clock::time_point begin = Clock::now();
   if (parser.wants_continue() && in_.empty() && !parser.done()) {
-    const bool written = co_await write("HTTP/1.1 100 Continue\r\n\r\n");
+    const std::string go_on = "HTTP/1.1 100 Continue\r\n\r\n";
+    const bool written = co_await write(go_on);
     if (!written) co_return false;
   }
   while (!parser.done()) {
@@ -142,7 +145,8 @@ awaitable<bool> Connection::read_body(HttpParser& parser) {
     bytes_in_ += static_cast<int64_t>(taken);
     in_.erase(0, taken);
     if (parser.failed()) {
-      co_await reply(parser.head(), loop_.handler.refuse(parser.status(), parser.message()), true);
+      const HttpResponse refusal = loop_.handler.refuse(parser.status(), parser.message());
+      co_await reply(parser.head(), refusal, true);
       co_return false;
     }
     if (parser.done()) break;
@@ -159,6 +163,7 @@ awaitable<bool> Connection::read_body(HttpParser& parser) {
 // One request and its answer. False: the connection ends.
 awaitable<bool> Connection::serve_one() {
   bytes_in_ = bytes_out_ = 0;
+  reading_ = false;
   HttpRequest request;
   {
     // Freed before the answer: it may take hours.
@@ -179,7 +184,8 @@ awaitable<bool> Connection::serve_one() {
       // A body that was not read would be taken for the next request.
       const bool has_body = request.header("content-length") != nullptr ||
                             request.header("transfer-encoding") != nullptr;
-      co_return co_await reply(request, std::move(*refusal), close_after_ || has_body);
+      const bool written = co_await reply(request, *refusal, close_after_ || has_body);
+      co_return written;
     }
     const bool has_body = co_await read_body(*parser);
     if (!has_body) co_return false;
@@ -235,27 +241,26 @@ std::string Connection::head_text(const HttpRequest* request, const HttpResponse
 }
 
 // A response without an answer behind it. False: the connection ends.
-awaitable<bool> Connection::reply(const HttpRequest& request, HttpResponse response, bool close) {
+awaitable<bool> Connection::reply(const HttpRequest& request, const HttpResponse& response,
+                                  bool close) {
   close_after_ |= close;
   status_ = response.status;
   bytes_out_ = static_cast<int64_t>(response.body.size());
   const HttpRequest* known = request.method.empty() ? nullptr : &request;
   std::string text = head_text(known, response, bytes_out_);
   if (!head_only_) text += response.body;
-  const bool written = co_await write(std::move(text));
+  const bool written = co_await write(text);
   report(request, !written);
   co_return written && !close_after_;
 }
 
 awaitable<bool> Connection::give_answer(const HttpRequest& request) {
   answer_->start(weak_from_this());
-  bool begun = false;
   for (;;) {
     Answer::Part part = answer_->take(Clock::now());
     bytes_out_ += static_cast<int64_t>(part.bytes.size());
     std::string out;
     if (part.begins) {
-      begun = true;
       status_ = part.response.status;
       const bool whole = part.ends;
       if (!whole && http_10_) close_after_ = true;
@@ -263,13 +268,12 @@ awaitable<bool> Connection::give_answer(const HttpRequest& request) {
       out = head_text(&request, part.response, whole ? bytes_out_ : -1);
       if (head_only_) part.bytes.clear();
       out += whole || http_10_ || part.bytes.empty() ? part.bytes : chunk(part.bytes);
-      if (whole) co_return co_await write(std::move(out));
     } else if (!part.bytes.empty()) {
       out = http_10_ ? std::move(part.bytes) : chunk(part.bytes);
     }
-    if (part.ends && begun && !http_10_) out += "0\r\n\r\n";
+    if (part.ends && !part.begins && !http_10_) out += "0\r\n\r\n";
     if (!out.empty()) {
-      const bool written = co_await write(std::move(out));
+      const bool written = co_await write(out);
       if (!written) co_return false;
     }
     if (part.ends) co_return true;
@@ -280,7 +284,7 @@ awaitable<bool> Connection::give_answer(const HttpRequest& request) {
   }
 }
 
-awaitable<bool> Connection::write(std::string bytes) {
+awaitable<bool> Connection::write(const std::string& bytes) {
   const Clock::time_point before = deadline_;
   for (size_t at = 0; at < bytes.size(); at += write_slice_bytes) {
     const size_t size = std::min(write_slice_bytes, bytes.size() - at);

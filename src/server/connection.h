@@ -53,7 +53,7 @@ class Connection : public Waker, public std::enable_shared_from_this<Connection>
 
   // The rest on the loop's thread.
   const std::string& peer() const { return peer_; }
-  bool idle() const { return answer_ == nullptr && in_.empty() && bytes_in_ == 0; }
+  bool idle() const { return !reading_; }
   void check_deadline(Clock::time_point now);
   void close();
 
@@ -62,9 +62,10 @@ class Connection : public Waker, public std::enable_shared_from_this<Connection>
   boost::asio::awaitable<bool> read_header(HttpParser& parser);
   boost::asio::awaitable<bool> read_body(HttpParser& parser);
   boost::asio::awaitable<bool> read_more();
-  boost::asio::awaitable<bool> reply(const HttpRequest& request, HttpResponse response, bool close);
+  boost::asio::awaitable<bool> reply(const HttpRequest& request, const HttpResponse& response,
+                                     bool close);
   boost::asio::awaitable<bool> give_answer(const HttpRequest& request);
-  boost::asio::awaitable<bool> write(std::string bytes);
+  boost::asio::awaitable<bool> write(const std::string& bytes);
   boost::asio::awaitable<void> wait(Clock::time_point until);
   boost::asio::awaitable<void> linger();
   void start_watch();
@@ -87,6 +88,7 @@ class Connection : public Waker, public std::enable_shared_from_this<Connection>
   // instead is the beginning of the next request.
   std::array<char, 512> watched_;
   bool watching_ = false;
+  bool reading_ = false;  // a request has begun, and is not answered yet
   bool gone_ = false;
 
   bool http_10_ = false, close_after_ = false, head_only_ = false;

@@ -115,6 +115,11 @@ void HttpParser::read_head() {
   if (hosts > 1 || (hosts == 0 && message.version() == 11)) {
     return fail(400, "exactly one Host header is needed");
   }
+  // "2, 2" would do by the letter of the standard; nobody sends that for a good reason.
+  const std::string* length = head_.header("content-length");
+  if (length != nullptr && length->find_first_not_of("0123456789") != std::string::npos) {
+    return fail(400, "the content length is no number");
+  }
   const size_t encodings = count_header(head_.headers, "transfer-encoding");
   const size_t lengths = count_header(head_.headers, "content-length");
   if (lengths > 1 || (encodings > 0 && lengths > 0)) {
