@@ -25,6 +25,10 @@ static inline int64_t attend_scratch_bytes(int64_t width, int64_t value_width) {
   return attend_page * floats * 4;
 }
 
+static inline int64_t transposed_scratch_bytes(int64_t n, int64_t rows, int64_t cols) {
+  return attend_padded(rows, attend_step) * (attend_padded(cols, 16) + attend_padded(n, 16)) * 4;
+}
+
 // The weight 2^x of a score x above the running maximum: x = n + f, 2^f by a polynomial (largest
 // relative error 3e-6; weights are rounded to 8 bits), 2^0 = 1. Weights below 2^-125 are zero, so
 // none is subnormal. x is at most a little above 0 (rounding).

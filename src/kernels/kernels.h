@@ -86,6 +86,21 @@ struct Attend {
   const void* follow;  // what will be read next, key_stride * 64 elements: for fetching; or null
 };
 
+// y[t * y_stride + c] = sum over r < rows of x_t[r] w[r][c], all BF16, as BF16 tiles add it
+// (docs/numerics.md: tile). For t < n, c < cols; strides in elements.
+struct TransposedBf16 {
+  const uint16_t* x;
+  int64_t x_stride;
+  int64_t n;
+  const uint16_t* w;
+  int64_t w_stride;
+  int64_t rows;
+  int64_t cols;
+  float* y;
+  int64_t y_stride;
+  void* scratch;  // transposed_scratch_bytes, on 64 bytes
+};
+
 struct Table {
   const char* name;  // "ref", "avx2", "avx512", "amx"
 
@@ -97,6 +112,9 @@ struct Table {
   void (*matmul_transposed)(const Matrix* w, int64_t row_begin, int64_t row_end, const float* x,
                             int64_t x_stride, int64_t n, float* y, int64_t y_stride,
                             float* scratch);
+  // x must be readable and finite up to the next multiple of 32 elements, and rows of it up to the
+  // next multiple of 16.
+  void (*transposed_bf16)(const TransposedBf16&);
   // Decodes row r to floats, FP8 scales included (embedding look-up).
   void (*decode_row)(const Matrix* w, int64_t row, float* out);
   // Quantises k finite floats to q8_32 or q8_256 blocks: d = amax / 127, q = round to even (x / d,

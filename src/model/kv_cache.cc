@@ -35,6 +35,8 @@ KvCache::KvCache(const ModelConfig& config, quant::Type type, int64_t pages)
          "cannot reserve {} bytes for the attention cache ({} pages of {} tokens)", bytes, pages_,
          page_tokens);
   data_ = static_cast<std::byte*>(address);
+  // A walk over a long context would outgrow the caches of page tables else; no matter if refused.
+  ::madvise(address, bytes, MADV_HUGEPAGE);
 }
 
 KvCache::~KvCache() {

@@ -38,7 +38,7 @@ class Mla {
   // What one thread needs while it works on a head.
   struct Scratch {
     Buffer latents, prepared, keys, values, state, row;
-    Buffer bf16_keys, bf16_values, packed, attend;
+    Buffer bf16_keys, bf16_values, bf16_weights, packed, attend;
     int64_t packed_slot = -1, packed_head = -1;  // whose queries lie in `packed`
   };
 
@@ -60,12 +60,14 @@ class Mla {
   void attend_expanded_bf16(const Attention& w, const Batch& batch, const KvCache& cache,
                             int64_t layer);
   void start_walks(const Batch& batch);
+  int64_t latent_stride() const;
   void prepare_window(const Attention& w, const Batch& batch, const KvCache& cache, int64_t layer,
                       int64_t first);
   void attend_window(const Attention& w, const Batch& batch, const KvCache& cache, int64_t layer,
                      int64_t expanded, int64_t head, int64_t first, Scratch& scratch);
-  void expand_piece(const Attention& w, int64_t head, const float* latents,
-                    const std::byte* prepared, int64_t n, Scratch& scratch);
+  void expand_piece(const Attention& w, int64_t head, int64_t row, int64_t n, Scratch& scratch);
+  void expand_keys_transposed(const Matrix& k_b, int64_t head, int64_t row, int64_t n, float* keys,
+                              int64_t stride, Scratch& scratch);
 
   // mla_absorbed.cc
   void attend_absorbed(const Attention& w, const Batch& batch, const KvCache& cache, int64_t layer);
@@ -76,8 +78,10 @@ class Mla {
                     int64_t end_slot);
   void attend_span(const Batch& batch, const KvCache& cache, int64_t layer, int64_t span,
                    int64_t first_head, int64_t heads);
+  void attend_spans(const Batch& batch, const KvCache& cache, int64_t layer);
+  void attend_spans_bf16(const Batch& batch, const KvCache& cache, int64_t layer);
   void attend_span_bf16(const Batch& batch, const KvCache& cache, int64_t layer, int64_t span,
-                        int64_t first_head, int64_t heads, Scratch& scratch);
+                        int64_t first_head, int64_t heads, const void* follow, Scratch& scratch);
   Queries span_queries(const Batch& batch, int64_t span, int64_t first_head, int64_t heads) const;
   const Segment& segment_of(const Batch& batch, const Span& span) const;
   void merge_spans(int64_t slot, int64_t index_in_wave, int64_t head, bool bf16);
@@ -97,7 +101,7 @@ class Mla {
   float* span_out_ = nullptr;      // [spans of a wave, heads, kv_lora]
   float* span_state_ = nullptr;    // [spans of a wave, heads, 2]
   float* latent_out_ = nullptr;    // [absorbed rows, heads, kv_lora]
-  float* latents_ = nullptr;       // [expanded segments, window, kv_lora]
+  uint16_t* latents_ = nullptr;    // [expanded segments, window, kv_lora rounded up to 32], BF16
   std::byte* prepared_ = nullptr;  // the same in the form that products take
   int64_t prepared_stride_ = 0;    // bytes
   Input q_a_input_, out_input_;

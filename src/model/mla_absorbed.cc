@@ -16,6 +16,9 @@ namespace {
 
 // Heads that one task brings over the cache: they share each entry that it reads.
 constexpr int64_t heads_per_task = 16;
+constexpr int64_t heads_per_bf16_task = 128;
+// Pages, about, that a thread takes at a time: the first of them has not been fetched ahead.
+constexpr int64_t pages_together = 16;
 constexpr int64_t spans_max = 16;
 // Rows are taken in waves whose spans' results fit in this.
 constexpr int64_t wave_bytes = 16 << 20;
@@ -121,26 +124,50 @@ void Mla::attend_slots(const Batch& batch, const KvCache& cache, int64_t layer, 
   const auto spans = static_cast<int64_t>(spans_.size());
   span_out_ = span_buffer_.get(spans * heads * config_.kv_lora_rank);
   span_state_ = state_buffer_.get(spans * heads * 2);
-  const int64_t groups = (heads + heads_per_task - 1) / heads_per_task;
   const bool bf16 = attends_bf16(context_, cache);
-  for (Scratch& scratch : scratch_) scratch.packed_slot = -1;
-  context_.pool.parallel_for(spans * groups, 1, [&](int64_t begin, int64_t end, int thread) {
-    for (int64_t task = begin; task < end; ++task) {
-      const int64_t head = task % groups * heads_per_task;
-      const int64_t count = std::min(heads_per_task, heads - head);
-      if (bf16)
-        attend_span_bf16(batch, cache, layer, task / groups, head, count,
-                         scratch_[static_cast<size_t>(thread)]);
-      else
-        attend_span(batch, cache, layer, task / groups, head, count);
-    }
-  });
+  bf16 ? attend_spans_bf16(batch, cache, layer) : attend_spans(batch, cache, layer);
   constexpr int64_t merges_together = 4;
   context_.pool.parallel_for(
       (end_slot - first_slot) * heads, merges_together, [&](int64_t begin, int64_t end, int) {
         for (int64_t task = begin; task < end; ++task)
           merge_spans(first_slot + task / heads, task / heads, task % heads, bf16);
       });
+}
+
+void Mla::attend_spans(const Batch& batch, const KvCache& cache, int64_t layer) {
+  const int64_t groups = (config_.heads + heads_per_task - 1) / heads_per_task;
+  const int64_t tasks = static_cast<int64_t>(spans_.size()) * groups;
+  context_.pool.parallel_for(tasks, 1, [&](int64_t begin, int64_t end, int) {
+    for (int64_t task = begin; task < end; ++task) {
+      const int64_t head = task % groups * heads_per_task;
+      attend_span(batch, cache, layer, task / groups, head,
+                  std::min(heads_per_task, config_.heads - head));
+    }
+  });
+}
+
+// A thread takes neighbouring spans, so that it knows what it will read next.
+void Mla::attend_spans_bf16(const Batch& batch, const KvCache& cache, int64_t layer) {
+  const int64_t groups = (config_.heads + heads_per_bf16_task - 1) / heads_per_bf16_task;
+  const int64_t tasks = static_cast<int64_t>(spans_.size()) * groups;
+  const int64_t pages = spans_.front().pages;
+  const int64_t threads = context_.pool.threads();
+  const int64_t together =
+      std::clamp<int64_t>(pages_together / pages, 1, (tasks - 1) / threads + 1);
+  for (Scratch& scratch : scratch_) scratch.packed_slot = -1;
+  context_.pool.parallel_for(tasks, together, [&](int64_t begin, int64_t end, int thread) {
+    for (int64_t task = begin; task < end; ++task) {
+      const int64_t head = task % groups * heads_per_bf16_task;
+      const void* follow = nullptr;
+      if (task + 1 < end) {
+        const Span& next = spans_[static_cast<size_t>((task + 1) / groups)];
+        follow = page_rows(cache, layer, segment_of(batch, next), next.first_page, 0, 1).data;
+      }
+      attend_span_bf16(batch, cache, layer, task / groups, head,
+                       std::min(heads_per_bf16_task, config_.heads - head), follow,
+                       scratch_[static_cast<size_t>(thread)]);
+    }
+  });
 }
 
 // The queries of some heads of a row, on a span.
@@ -184,7 +211,7 @@ void Mla::attend_span(const Batch& batch, const KvCache& cache, int64_t layer, i
 
 void Mla::attend_span_bf16(const Batch& batch, const KvCache& cache, int64_t layer,
                            int64_t span_index, int64_t first_head, int64_t heads,
-                           Scratch& scratch) {
+                           const void* follow, Scratch& scratch) {
   const Span& span = spans_[static_cast<size_t>(span_index)];
   const Segment& segment = segment_of(batch, span);
   const Queries queries = span_queries(batch, span_index, first_head, heads);
@@ -200,9 +227,9 @@ void Mla::attend_span_bf16(const Batch& batch, const KvCache& cache, int64_t lay
     const int64_t page_first = page * KvCache::page_tokens;
     const int64_t n = std::min(KvCache::page_tokens, queries.first_position + 1 - page_first);
     const auto entries = page_rows(cache, layer, segment, page, 0, n);
-    const void* follow =
-        page + 1 < end_page ? page_rows(cache, layer, segment, page + 1, 0, n).data : nullptr;
-    walk.attend_page(entries, entries, page_first, follow, scratch.attend);
+    const void* next =
+        page + 1 < end_page ? page_rows(cache, layer, segment, page + 1, 0, n).data : follow;
+    walk.attend_page(entries, entries, page_first, next, scratch.attend);
   }
 }
 

@@ -75,6 +75,10 @@ void Mla::start_walks(const Batch& batch) {
                              });
 }
 
+int64_t Mla::latent_stride() const {
+  return kernels::attend_padded(config_.kv_lora_rank, kernels::attend_step);
+}
+
 // The latents of positions [first, first + window) of each expanded segment.
 void Mla::prepare_window(const Attention& w, const Batch& batch, const KvCache& cache,
                          int64_t layer, int64_t first) {
@@ -82,25 +86,29 @@ void Mla::prepare_window(const Attention& w, const Batch& batch, const KvCache& 
   const auto segments = static_cast<int64_t>(expanded_.size());
   const Matrix& matrix = w.kv_b.data != nullptr ? w.kv_b : w.v_b;
   const auto activation = activation_for(context_.precision, matrix.type);
-  latents_ = latents_buffer_.get(segments * window * lora);
+  latents_ =
+      reinterpret_cast<uint16_t*>(latents_buffer_.bytes(2 * segments * window * latent_stride()));
   prepared_stride_ = kernels::activation_bytes(activation, lora);
   prepared_ = prepared_buffer_.bytes(segments * window * prepared_stride_);
   constexpr int64_t pages = window / page_tokens;
-  context_.pool.parallel_for(segments * pages, 1, [&](int64_t begin, int64_t task_end, int) {
-    for (int64_t i = begin; i < task_end; ++i) {
+  context_.pool.parallel_for(segments * pages, 1, [&](int64_t begin, int64_t end, int thread) {
+    float* row = scratch_[static_cast<size_t>(thread)].latents.get(lora);
+    for (int64_t i = begin; i < end; ++i) {
       const int64_t expanded = expanded_[static_cast<size_t>(i / pages)];
       const Segment& segment = batch.segments[static_cast<size_t>(expanded)];
       const int64_t position = first + i % pages * page_tokens;
       const int64_t n = std::min(page_tokens, end_of(segment) - position);
       if (n <= 0) continue;
       const auto entries = page_rows(cache, layer, segment, position / page_tokens, 0, n);
-      const auto* halves = static_cast<const uint16_t*>(entries.data);
-      float* latents = latents_ + i * page_tokens * lora;
-      for (int64_t j = 0; j < n; ++j)
-        for (int64_t c = 0; c < lora; ++c)
-          latents[j * lora + c] = bf16_to_float(halves[j * entries.stride + c]);
-      prepare_rows(context_, activation, latents, lora, n, lora,
-                   prepared_ + i * page_tokens * prepared_stride_, prepared_stride_);
+      for (int64_t j = 0; j < n; ++j) {
+        const int64_t to = i * page_tokens + j;
+        uint16_t* latent = latents_ + to * latent_stride();
+        std::copy_n(static_cast<const uint16_t*>(entries.data) + j * entries.stride, lora, latent);
+        std::fill_n(latent + lora, latent_stride() - lora, uint16_t{0});
+        for (int64_t c = 0; c < lora; ++c) row[c] = bf16_to_float(latent[c]);
+        prepare_rows(context_, activation, row, lora, 1, lora, prepared_ + to * prepared_stride_,
+                     prepared_stride_);
+      }
     }
   });
 }
@@ -116,8 +124,7 @@ void Mla::attend_window(const Attention& w, const Batch& batch, const KvCache& c
   for (int64_t begin = first; begin < end; begin += piece) {
     const int64_t n = std::min(piece, end - begin);
     const int64_t row = expanded * window + begin - first;
-    expand_piece(w, head, latents_ + row * config_.kv_lora_rank, prepared_ + row * prepared_stride_,
-                 n, scratch);
+    expand_piece(w, head, row, n, scratch);
     auto* keys = reinterpret_cast<uint16_t*>(scratch.bf16_keys.bytes(0));
     const auto* values = reinterpret_cast<const uint16_t*>(scratch.bf16_values.bytes(0));
     for (int64_t j = 0; j < n; j += page_tokens) {
@@ -136,11 +143,9 @@ void Mla::attend_window(const Attention& w, const Batch& batch, const KvCache& c
 }
 
 // k_i = W_UK,i c into scratch.bf16_keys, [n, nope + rope rounded up], and v_i = W_UV,i c into
-// scratch.bf16_values, [n, v].
-void Mla::expand_piece(const Attention& w, int64_t head, const float* latents,
-                       const std::byte* prepared, int64_t n, Scratch& scratch) {
+// scratch.bf16_values, [n, v], of n rows of the window.
+void Mla::expand_piece(const Attention& w, int64_t head, int64_t row, int64_t n, Scratch& scratch) {
   const auto& k = context_.kernels;
-  const int64_t lora = config_.kv_lora_rank;
   const int64_t nope = config_.qk_nope_dim;
   const int64_t v = config_.v_dim;
   const bool joint = w.kv_b.data != nullptr;
@@ -150,11 +155,9 @@ void Mla::expand_piece(const Attention& w, int64_t head, const float* latents,
   float* both = scratch.values.get(piece * width);  // [n, nope + v]
   const int64_t first = head * (joint ? width : v);
   const int64_t last = first + (joint ? width : v);
-  k.matmul({&matrix, first, last, activation, prepared, prepared_stride_, n,
-            joint ? both : both + nope, width});
-  if (!joint)  // k_b holds W_UK transposed: its products take floats
-    k.matmul_transposed(&w.k_b, head * lora, (head + 1) * lora, latents, lora, n, both, width,
-                        scratch.row.get(w.k_b.cols));
+  k.matmul({&matrix, first, last, activation, prepared_ + row * prepared_stride_, prepared_stride_,
+            n, joint ? both : both + nope, width});
+  if (!joint) expand_keys_transposed(w.k_b, head, row, n, both, width, scratch);
   const int64_t stride = kernels::attend_padded(key_dim_, kernels::attend_step);
   auto* keys = reinterpret_cast<uint16_t*>(scratch.bf16_keys.bytes(2 * piece * stride));
   auto* values = reinterpret_cast<uint16_t*>(scratch.bf16_values.bytes(2 * piece * v));
@@ -163,6 +166,22 @@ void Mla::expand_piece(const Attention& w, int64_t head, const float* latents,
     std::fill_n(keys + j * stride + key_dim_, stride - key_dim_, uint16_t{0});
     k.float_to_bf16(both + j * width + nope, v, values + j * v);
   }
+}
+
+// k_b holds W_UK transposed, which is rounded to BF16.
+void Mla::expand_keys_transposed(const Matrix& k_b, int64_t head, int64_t row, int64_t n,
+                                 float* keys, int64_t stride, Scratch& scratch) {
+  const auto& k = context_.kernels;
+  const int64_t lora = config_.kv_lora_rank;
+  float* decoded = scratch.row.get(k_b.cols);
+  auto* weights = reinterpret_cast<uint16_t*>(scratch.bf16_weights.bytes(2 * lora * k_b.cols));
+  for (int64_t r = 0; r < lora; ++r) {
+    k.decode_row(&k_b, head * lora + r, decoded);
+    k.float_to_bf16(decoded, k_b.cols, weights + r * k_b.cols);
+  }
+  void* work = scratch.attend.bytes(kernels::transposed_scratch_bytes(piece, lora, k_b.cols));
+  k.transposed_bf16({latents_ + row * latent_stride(), latent_stride(), n, weights, k_b.cols, lora,
+                     k_b.cols, keys, stride, work});
 }
 
 }  // namespace hadal::model

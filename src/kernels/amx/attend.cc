@@ -3,6 +3,7 @@
 // pairs, C [query][column].
 #include "kernels/avx512/attend.h"
 
+#include "kernels/amx/values.h"
 #include "kernels/avx512/attend_entries.h"
 #include "kernels/avx512/transpose.h"
 
@@ -10,7 +11,6 @@ namespace hadal::kernels::HADAL_WIDE {
 namespace {
 
 constexpr int64_t group = attend_group;
-constexpr int64_t tile = 16 * 64;  // bytes
 
 // Columns that go through the tiles together.
 constexpr int64_t block = 64;
@@ -21,50 +21,19 @@ constexpr int64_t block = 64;
 struct PackedValues {
   char* of(int64_t column) const {
     const int64_t place = column / block & (ring ? 1 : ~int64_t{0});
-    return data + place * (2 * 4 * tile) + column % block / 16 * tile;
+    return data + place * (2 * 4 * tile_bytes) + column % block / 16 * tile_bytes;
   }
   char* data;
   bool ring;
 };
 
-// Interleaves columns [c, c + 32) of 32 positions.
-HADAL_OP void pack_whole(const char* rows, int64_t stride, char* low, char* high) {
-  // Quarter i of columns 0 ... 15 comes from the row's eight bytes i, of 16 ... 31 from 4 + i.
-  alignas(64) static const uint32_t order[16] = {0, 1, 8,  9,  2, 3, 10, 11,
-                                                 4, 5, 12, 13, 6, 7, 14, 15};
-  const Ints spread = load(order);
-#pragma GCC unroll 4
-  for (int pair = 0; pair < 16; ++pair) {
-    const Ints x = permute32(spread, load(rows + 2 * pair * stride));
-    const Ints y = permute32(spread, load(rows + (2 * pair + 1) * stride));
-    store(low + 64 * pair, unpack_low16(x, y));
-    store(high + 64 * pair, unpack_high16(x, y));
-  }
-}
-
-// The same at the edges, through a copy with zeros.
-void pack_part(const Attend& a, int64_t first, int64_t c, char* low, char* high) {
-  alignas(64) char rows[attend_step * 64];
-  const int64_t rest = 2 * (a.value_width - c);
-  const int bytes = static_cast<int>(rest < 64 ? rest : 64);
-  for (int64_t j = 0; j < attend_step; ++j) {
-    const bool there = first + j < a.positions;
-    store(rows + 64 * j,
-          there ? load_first(a.values + (first + j) * a.value_stride + c, bytes) : zero());
-  }
-  pack_whole(rows, 64, low, high);
-}
-
 HADAL_OP void pack_block(const Attend& a, int64_t first_column, const PackedValues& out) {
   const int64_t end = a.value_width < first_column + block ? a.value_width : first_column + block;
   for (int64_t c = first_column; c < end; c += 32) {
-    for (int64_t first = 0; first < a.positions; first += attend_step) {
-      const uint16_t* rows = a.values + first * a.value_stride + c;
-      char* to = out.of(c) + first / attend_step * (4 * tile);
-      if (first + attend_step <= a.positions && c + 32 <= a.value_width)
-        pack_whole(reinterpret_cast<const char*>(rows), 2 * a.value_stride, to, to + tile);
-      else
-        pack_part(a, first, c, to, to + tile);
+    for (int64_t j = 0; j < a.positions; j += attend_step) {
+      char* to = out.of(c) + j / attend_step * (4 * tile_bytes);
+      pack_rows(a.values + j * a.value_stride + c, a.value_stride, a.positions - j,
+                a.value_width - c, to, to + tile_bytes);
     }
   }
 }
@@ -99,7 +68,7 @@ HADAL_OP void score(const Attend& a, const uint16_t* q, Ahead& ahead, float* s) 
   const auto* key = reinterpret_cast<const char*>(a.keys);
   const auto* query = reinterpret_cast<const char*>(q);
   const int64_t width = a.width;
-  for (int64_t k = 0; k < width; k += attend_step, key += 64, query += tile) {
+  for (int64_t k = 0; k < width; k += attend_step, key += 64, query += tile_bytes) {
     if constexpr (fresh) ahead.lines(ahead_in_step);
     tile_load<4>(query, 64);
     tile_load<5>(key, stride);
@@ -140,7 +109,7 @@ void scores(const Attend& a, const Group& g, Ahead& ahead, float* s) {
 
 // Weights w [position][16], rounded, to [query][32 positions] BF16 for each 32 positions.
 void pack_weights(const float* w, int64_t positions, char* out) {
-  for (int64_t first = 0; first < positions; first += attend_step, out += tile) {
+  for (int64_t first = 0; first < positions; first += attend_step, out += tile_bytes) {
     Ints pairs[16];
     for (int i = 0; i < 16; ++i) {
       const int64_t j = first + 2 * i;
@@ -164,20 +133,20 @@ HADAL_OP void add_values(const char* values, float* sums) {
     tile_load<4>(v, 64);
     tile_dot_bf16<0, weights, 4>();
     if constexpr (count > 1) {
-      tile_load<5>(v + tile, 64);
+      tile_load<5>(v + tile_bytes, 64);
       tile_dot_bf16<1, weights, 5>();
     }
     if constexpr (count > 2) {
-      tile_load<4>(v + 2 * tile, 64);
+      tile_load<4>(v + 2 * tile_bytes, 64);
       tile_dot_bf16<2, weights, 4>();
     }
     if constexpr (count > 3) {
-      tile_load<5>(v + 3 * tile, 64);
+      tile_load<5>(v + 3 * tile_bytes, 64);
       tile_dot_bf16<3, weights, 5>();
     }
   };
   step.template operator()<6>(values);
-  if constexpr (steps > 1) step.template operator()<7>(values + 4 * tile);
+  if constexpr (steps > 1) step.template operator()<7>(values + 4 * tile_bytes);
   tile_store<0>(sums, 64);
   if constexpr (count > 1) tile_store<1>(sums + 256, 64);
   if constexpr (count > 2) tile_store<2>(sums + 512, 64);
@@ -213,7 +182,7 @@ template <int steps>
 HADAL_OP void add_outputs(const Attend& a, const Group& g, const PackedValues& values,
                           const char* weights, Ahead& ahead, uint32_t blind, const float* factors) {
   tile_load<6>(weights, 64);
-  if constexpr (steps > 1) tile_load<7>(weights + tile, 64);
+  if constexpr (steps > 1) tile_load<7>(weights + tile_bytes, 64);
   if (values.ring) pack_block(a, 0, values);
   int64_t c = 0;
   for (; c + 48 < a.value_width; c += block) {
@@ -233,19 +202,14 @@ HADAL_OP void add_outputs(const Attend& a, const Group& g, const PackedValues& v
 }  // namespace
 
 void attend_tiles(const Attend& a) {
-  TileShapes shapes;
-  for (int t = 0; t < 8; ++t) {
-    shapes.rows[t] = 16;
-    shapes.row_bytes[t] = 64;
-  }
-  tile_configure(shapes);
+  configure_whole_tiles();
   const bool once = a.queries <= group;
   const PackedValues values{static_cast<char*>(a.scratch), once};
   if (!once)
     for (int64_t c = 0; c < a.value_width; c += block) pack_block(a, c, values);
   Ahead ahead(a);
   alignas(64) float s[attend_page * group], factors[group];
-  alignas(64) char weights[2 * tile];
+  alignas(64) char weights[2 * tile_bytes];
   for (int64_t first = 0; first < a.queries; first += group) {
     const Group g(a, first);
     if (g.positions <= 0) continue;

@@ -5,6 +5,7 @@ namespace hadal::kernels::HADAL_WIDE {
 
 void add_amx(Table& table) {
   table.attend = attend_tiles;
+  table.transposed_bf16 = transposed_bf16_tiles;
 }
 
 }  // namespace hadal::kernels::HADAL_WIDE

@@ -142,9 +142,18 @@ void softmax8(const Attend& a, int64_t first, int64_t positions, float* s, float
   }
 }
 
+// Weights p of queries and positions, each so far apart.
+struct Weights {
+  const float* p;
+  int64_t query_stride, position_stride;
+  __m256 at(int64_t query, int64_t position) const {
+    return _mm256_broadcast_ss(p + query * query_stride + position * position_stride);
+  }
+};
+
 // What the page adds to eight columns of four queries' outputs.
-inline void add_values(const float* p, const float* values, int64_t stride, int64_t positions,
-                       float* out) {
+inline void add_values(const Weights p, const float* values, int64_t stride, int64_t positions,
+                       float* out, int64_t out_stride) {
   __m256 sum[4];
 #pragma GCC unroll 4
   for (auto& x : sum) x = _mm256_setzero_ps();
@@ -159,30 +168,31 @@ inline void add_values(const float* p, const float* values, int64_t stride, int6
       const __m256 v1 = _mm256_loadu_ps(values + (j + 1) * stride);
 #pragma GCC unroll 4
       for (int q = 0; q < 4; ++q) {
-        even[q] = _mm256_fmadd_ps(_mm256_broadcast_ss(p + j * group + q), v0, even[q]);
-        odd[q] = _mm256_fmadd_ps(_mm256_broadcast_ss(p + (j + 1) * group + q), v1, odd[q]);
+        even[q] = _mm256_fmadd_ps(p.at(q, j), v0, even[q]);
+        odd[q] = _mm256_fmadd_ps(p.at(q, j + 1), v1, odd[q]);
       }
     }
     if (j < end) {
       const __m256 v0 = _mm256_loadu_ps(values + j * stride);
 #pragma GCC unroll 4
-      for (int q = 0; q < 4; ++q)
-        even[q] = _mm256_fmadd_ps(_mm256_broadcast_ss(p + j * group + q), v0, even[q]);
+      for (int q = 0; q < 4; ++q) even[q] = _mm256_fmadd_ps(p.at(q, j), v0, even[q]);
     }
 #pragma GCC unroll 4
     for (int q = 0; q < 4; ++q) sum[q] = _mm256_add_ps(sum[q], _mm256_add_ps(even[q], odd[q]));
   }
 #pragma GCC unroll 4
-  for (int q = 0; q < 4; ++q) _mm256_storeu_ps(out + q * stride, sum[q]);
+  for (int q = 0; q < 4; ++q) _mm256_storeu_ps(out + q * out_stride, sum[q]);
 }
 
-__attribute__((noinline)) void values(const Parts& parts, const float* p, int64_t queries,
-                                      int64_t positions) {
+// The same to whole outputs, columns a multiple of eight.
+__attribute__((noinline)) void add_all_values(const Weights p, const float* values, int64_t stride,
+                                              int64_t positions, int64_t columns, int64_t queries,
+                                              float* out, int64_t out_stride) {
   const FlushSubnormals flush;
   for (int64_t q = 0; q < queries; q += 4)
-    for (int64_t c = 0; c < parts.value_stride; c += 8)
-      add_values(p + q, parts.values + c, parts.value_stride, positions,
-                 parts.out + q * parts.value_stride + c);
+    for (int64_t c = 0; c < columns; c += 8)
+      add_values({p.p + q * p.query_stride, p.query_stride, p.position_stride}, values + c, stride,
+                 positions, out + q * out_stride + c, out_stride);
 }
 
 void add_output(const float* out, float factor, int64_t width, float* o) {
@@ -208,11 +218,35 @@ void attend(const Attend& a) {
     scores(a, parts, first, positions, s);
     for (int64_t half = 0; half < count; half += 8)
       softmax8(a, first + half, positions, s + half, factors + half);
-    values(parts, s, count, positions);
+    add_all_values({s, 1, group}, parts.values, parts.value_stride, positions, parts.value_stride,
+                   count, parts.out, parts.value_stride);
     for (int64_t i = 0; i < count; ++i)
       if (a.seen + (first + i) / a.per_position > 0)
         add_output(parts.out + i * parts.value_stride, factors[i], a.value_width,
                    a.o + (first + i) * a.o_stride);
+  }
+}
+
+// As values: rows of w for positions, tokens for queries.
+void transposed_bf16(const TransposedBf16& m) {
+  const int64_t w_stride = attend_padded(m.cols, 16);
+  const int64_t x_stride = attend_padded(m.rows, attend_step);
+  auto* w = static_cast<float*>(m.scratch);
+  float* x = w + x_stride * w_stride;
+  decode(m.w, m.w_stride, m.rows, m.cols, w, w_stride);
+  decode(m.x, m.x_stride, m.n, m.rows, x, x_stride);
+  for (int64_t t = 0; t < m.n; t += 4) {
+    alignas(32) float rest[4 * 8];
+    const int64_t count = m.n - t < 4 ? m.n - t : 4;
+    const Weights weights = {x + t * x_stride, x_stride, 1};
+    const int64_t whole = count == 4 ? m.cols / 8 * 8 : 0;
+    add_all_values(weights, w, w_stride, m.rows, whole, 4, m.y + t * m.y_stride, m.y_stride);
+    for (int64_t c = whole; c < m.cols; c += 8) {
+      add_all_values(weights, w + c, w_stride, m.rows, 8, 4, rest, 8);
+      for (int64_t i = 0; i < count; ++i)
+        for (int64_t k = 0; k < 8 && c + k < m.cols; ++k)
+          m.y[(t + i) * m.y_stride + c + k] = rest[8 * i + k];
+    }
   }
 }
 

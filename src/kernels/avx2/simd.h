@@ -98,6 +98,7 @@ void attention_values(const float* p, int64_t p_stride, int64_t queries, const R
 
 void pack_queries(const float* q, int64_t stride, int64_t queries, int64_t width, uint16_t* out);
 void attend(const Attend& a);
+void transposed_bf16(const TransposedBf16& m);
 
 void rms_norm(const float* x, const float* weight, float eps, int64_t n, float* y);
 void rope_interleaved(float* x, const float* cs, int64_t n);

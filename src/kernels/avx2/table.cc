@@ -17,6 +17,7 @@ Table make_table() {
   table.attention_values = attention_values;
   table.pack_queries = pack_queries;
   table.attend = attend;
+  table.transposed_bf16 = transposed_bf16;
   table.rms_norm = rms_norm;
   table.rope_interleaved = rope_interleaved;
   table.rope_halves = rope_halves;

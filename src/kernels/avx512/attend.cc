@@ -74,9 +74,18 @@ __attribute__((noinline)) void scores(const Attend& a, const Parts& parts, const
           (a.width + 1) / 2, s + j * group);
 }
 
+// Weights p of queries and positions, each so far apart.
+struct Weights {
+  const float* p;
+  int64_t query_stride, position_stride;
+};
+
 // What the page adds to sixteen columns of eight queries' outputs.
-HADAL_OP void add_values(const float* p, const float* values, int64_t stride, int64_t positions,
-                         float* out) {
+HADAL_OP void add_values(const Weights weights, const float* values, int64_t stride,
+                         int64_t positions, float* out, int64_t out_stride) {
+  const auto weight_at = [&](int64_t query, int64_t position) {
+    return set_floats(weights.p[query * weights.query_stride + position * weights.position_stride]);
+  };
   Floats sum[8];
 #pragma GCC unroll 8
   for (auto& x : sum) x = zero_floats();
@@ -91,28 +100,31 @@ HADAL_OP void add_values(const float* p, const float* values, int64_t stride, in
       const Floats v1 = load_floats(values + (j + 1) * stride);
 #pragma GCC unroll 8
       for (int q = 0; q < 8; ++q) {
-        even[q] = fma_flushed(set_floats(p[j * group + q]), v0, even[q]);
-        odd[q] = fma_flushed(set_floats(p[(j + 1) * group + q]), v1, odd[q]);
+        even[q] = fma_flushed(weight_at(q, j), v0, even[q]);
+        odd[q] = fma_flushed(weight_at(q, j + 1), v1, odd[q]);
       }
     }
     if (j < end) {
       const Floats v0 = load_floats(values + j * stride);
 #pragma GCC unroll 8
-      for (int q = 0; q < 8; ++q) even[q] = fma_flushed(set_floats(p[j * group + q]), v0, even[q]);
+      for (int q = 0; q < 8; ++q) even[q] = fma_flushed(weight_at(q, j), v0, even[q]);
     }
 #pragma GCC unroll 8
     for (int q = 0; q < 8; ++q) sum[q] = add_flushed(sum[q], add_flushed(even[q], odd[q]));
   }
 #pragma GCC unroll 8
-  for (int q = 0; q < 8; ++q) store_floats(out + q * stride, sum[q]);
+  for (int q = 0; q < 8; ++q) store_floats(out + q * out_stride, sum[q]);
 }
 
-__attribute__((noinline)) void values(const Parts& parts, const float* p, const Group& g) {
+// The same to whole outputs, columns a multiple of sixteen.
+__attribute__((noinline)) void add_all_values(const Weights w, const float* values, int64_t stride,
+                                              int64_t positions, int64_t columns, int64_t queries,
+                                              float* out, int64_t out_stride) {
   const FlushSubnormals flush;
-  for (int64_t q = 0; q < g.count; q += 8)
-    for (int64_t c = 0; c < parts.value_stride; c += 16)
-      add_values(p + q, parts.values + c, parts.value_stride, g.positions,
-                 parts.out + q * parts.value_stride + c);
+  for (int64_t q = 0; q < queries; q += 8)
+    for (int64_t c = 0; c < columns; c += 16)
+      add_values({w.p + q * w.query_stride, w.query_stride, w.position_stride}, values + c, stride,
+                 positions, out + q * out_stride + c, out_stride);
 }
 
 }  // namespace
@@ -127,11 +139,35 @@ void attend(const Attend& a) {
     if (g.positions <= 0) continue;
     scores(a, parts, g, s);
     const uint32_t blind = softmax(a, g, s, factors);
-    values(parts, s, g);
+    add_all_values({s, 1, group}, parts.values, parts.value_stride, g.positions, parts.value_stride,
+                   g.count, parts.out, parts.value_stride);
     for (int i = 0; i < g.count; ++i)
       if ((blind >> i & 1) == 0)
         add_output(parts.out + i * parts.value_stride, factors[i], a.value_width,
                    a.o + (first + i) * a.o_stride);
+  }
+}
+
+// As values: rows of w for positions, tokens for queries.
+void transposed_bf16(const TransposedBf16& m) {
+  const int64_t w_stride = attend_padded(m.cols, 16);
+  const int64_t x_stride = attend_padded(m.rows, attend_step);
+  auto* w = static_cast<float*>(m.scratch);
+  float* x = w + x_stride * w_stride;
+  decode(m.w, m.w_stride, m.rows, m.cols, w, w_stride);
+  decode(m.x, m.x_stride, m.n, m.rows, x, x_stride);
+  for (int64_t t = 0; t < m.n; t += 8) {
+    alignas(64) float rest[8 * 16];
+    const int64_t count = m.n - t < 8 ? m.n - t : 8;
+    const Weights weights = {x + t * x_stride, x_stride, 1};
+    const int64_t whole = count == 8 ? m.cols / 16 * 16 : 0;
+    add_all_values(weights, w, w_stride, m.rows, whole, 8, m.y + t * m.y_stride, m.y_stride);
+    for (int64_t c = whole; c < m.cols; c += 16) {
+      add_all_values(weights, w + c, w_stride, m.rows, 16, 8, rest, 16);
+      const int n = static_cast<int>(m.cols - c < 16 ? m.cols - c : 16);
+      for (int64_t i = 0; i < count; ++i)
+        store_floats_first(m.y + (t + i) * m.y_stride + c, n, load_floats(rest + 16 * i));
+    }
   }
 }
 

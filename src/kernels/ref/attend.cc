@@ -74,4 +74,14 @@ void attend(const Attend& a) {
   }
 }
 
+void transposed_bf16(const TransposedBf16& m) {
+  for (int64_t t = 0; t < m.n; ++t) {
+    for (int64_t c = 0; c < m.cols; ++c) {
+      m.y[t * m.y_stride + c] = tile_dot(
+          m.rows, [&](int64_t r) { return bf16_to_float(m.x[t * m.x_stride + r]); },
+          [&](int64_t r) { return bf16_to_float(m.w[r * m.w_stride + c]); });
+    }
+  }
+}
+
 }  // namespace hadal::kernels::ref

@@ -8,6 +8,7 @@ const Table& ref_table() {
       .name = "ref",
       .matmul = ref::matmul,
       .matmul_transposed = ref::matmul_transposed,
+      .transposed_bf16 = ref::transposed_bf16,
       .decode_row = ref::decode_row,
       .quantize = ref::quantize,
       .attention_scores = ref::attention_scores,

@@ -104,14 +104,19 @@ bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * 4) == 0;
 }
 
-class AttendEquality : public testing::TestWithParam<const char*> {};
+class AttendEquality : public testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override {
+    const std::string wanted = GetParam();
+    table = wanted == "portable_avx512" ? &portable_avx512_table()
+            : wanted == "portable_amx"  ? &portable_amx_table()
+                                        : table_by_name(GetParam());
+    if (table == nullptr) GTEST_SKIP() << wanted << " is not for this machine or build";
+  }
+  const Table* table = nullptr;
+};
 
 TEST_P(AttendEquality, WithTheReference) {
-  const std::string wanted = GetParam();
-  const Table* table = wanted == "portable_avx512" ? &portable_avx512_table()
-                       : wanted == "portable_amx"  ? &portable_amx_table()
-                                                   : table_by_name(GetParam());
-  if (table == nullptr) GTEST_SKIP() << wanted << " is not for this machine or build";
   std::mt19937 random(3);
   for (const Shape& shape : shapes()) {
     for (const float spread : {0.3f, 3.0f, 40.0f}) {  // flat to one weight that is nearly all
@@ -122,6 +127,34 @@ TEST_P(AttendEquality, WithTheReference) {
       ASSERT_EQ(expected.packed, problem.packed) << name(shape);
       ASSERT_TRUE(same_bits(expected.state, problem.state)) << name(shape) << " " << spread;
       ASSERT_TRUE(same_bits(expected.o, problem.o)) << name(shape) << " " << spread;
+    }
+  }
+}
+
+// y [n, cols] of a table, between columns that must stay as they are.
+std::vector<float> transposed(const Table& table, int64_t n, int64_t rows, int64_t cols,
+                              float scale) {
+  std::mt19937 random(6);
+  const int64_t x_stride = attend_padded(rows, attend_step) + 32, w_stride = cols + 3;
+  const auto x = random_bf16(attend_padded(n, 16) * x_stride, scale, random);
+  const auto w = random_bf16(rows * w_stride, scale, random);
+  std::vector<float> y(static_cast<size_t>(n * (cols + 2)), 5.0f);
+  std::vector<float> scratch(static_cast<size_t>(transposed_scratch_bytes(n, rows, cols) / 4 + 16),
+                             NAN);
+  table.transposed_bf16({x.data(), x_stride, n, w.data(), w_stride, rows, cols, y.data(), cols + 2,
+                         Problem::aligned(scratch.data())});
+  return y;
+}
+
+TEST_P(AttendEquality, TransposedProducts) {
+  for (const int64_t n : {1, 5, 16, 17, 33, 64}) {
+    for (const int64_t rows : {32, 40, 256}) {
+      for (const int64_t cols : {16, 20, 64, 100}) {
+        for (const float scale : {1.0f, 1e-19f})  // products that are subnormal
+          ASSERT_TRUE(same_bits(transposed(ref_table(), n, rows, cols, scale),
+                                transposed(*table, n, rows, cols, scale)))
+              << n << " of " << rows << " x " << cols << " times " << scale;
+      }
     }
   }
 }
