@@ -66,6 +66,7 @@ class HttpClient {
     if (socket_ >= 0) close(socket_);
     socket_ = -1;
   }
+  int descriptor() const { return socket_; }
   bool send_text(const std::string& text) {
     return ::send(socket_, text.data(), text.size(), MSG_NOSIGNAL) ==
            static_cast<ssize_t>(text.size());
