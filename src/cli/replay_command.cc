@@ -35,7 +35,7 @@ std::vector<int32_t> prompt_of(const server::ServedModel& model, const std::stri
     if (body.is_object() && body.contains("messages")) {
       return server::chat_prompt(model, server::read_chat_request(body), bound);
     }
-    bound = server::bind_completion(model, server::read_completion_request(body), 0, 0);
+    bound = server::bind_completion(model, server::read_completion_request(body), {});
     return bound.choices.front().prompt;
   } catch (const server::ApiError& error) {
     fail(ErrorKind::usage, "{}: {}", path, error.what());

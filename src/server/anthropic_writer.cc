@@ -44,10 +44,8 @@ class AnthropicStreamWriter : public Writer {
   AnthropicStreamWriter(const WriterHead& head, const Account& account)
       : head_(head), account_(account), choice_(head_) {}
 
-  bool streams() const override { return true; }
-  ApiShape shape() const override { return ApiShape::anthropic; }
   std::string keep_alive() const override {
-    return started_ ? sse_event("ping", R"({"type":"ping"})") : ": keep-alive\n\n";
+    return started_ ? sse_event("ping", R"({"type":"ping"})") : "";
   }
 
   void take(size_t, const infer::Event& event, std::string& out) override {
@@ -155,9 +153,6 @@ class AnthropicWholeWriter : public Writer {
  public:
   AnthropicWholeWriter(const WriterHead& head, const Account& account)
       : head_(head), account_(account), choice_(head_) {}
-
-  bool streams() const override { return false; }
-  ApiShape shape() const override { return ApiShape::anthropic; }
 
   void take(size_t, const infer::Event& event, std::string&) override {
     for (const StreamEvent& delta : choice_.take(event)) {

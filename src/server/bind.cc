@@ -74,7 +74,8 @@ infer::SamplingParams bind_sampling(const ServedModel& model, const CommonReques
 
 // What every kind of generation has in common, once the prompt stands.
 Bound finish(const ServedModel& model, const CommonRequest& request, infer::Request made,
-             uint64_t owner, int64_t context_max) {
+             const Binding& binding) {
+  const int64_t context_max = binding.context_max;
   made.sampling = bind_sampling(model, request);
   made.max_tokens = request.max_tokens > 0 ? request.max_tokens : model.options.default_max_tokens;
   if (context_max > 0) {
@@ -83,7 +84,7 @@ Bound finish(const ServedModel& model, const CommonRequest& request, infer::Requ
   }
   made.stop = request.stop;
   made.ignore_eos = request.ignore_eos;
-  made.owner = owner;
+  made.owner = binding.owner;
   Bound bound;
   for (int64_t i = 0; i < request.n; ++i) {
     made.stream = static_cast<uint64_t>(i);
@@ -148,11 +149,16 @@ FimMarkers fim_markers(const ServedModel& model) {
 
 }  // namespace
 
-std::vector<int32_t> chat_prompt(const ServedModel& model, const ChatRequest& request,
-                                 Bound& bound) {
+std::vector<int32_t> chat_prompt(const ServedModel& model, const ChatRequest& request, Bound& bound,
+                                 const Binding& binding) {
   check_name(model, request);
   const Generation generation = require_generation(model);
-  const tokenizer::EncodeOptions encode = encode_options(model, request, bound.warning);
+  tokenizer::EncodeOptions encode = encode_options(model, request, bound.warning);
+  if (binding.spellings != nullptr) {
+    encode.spelling = [&binding](std::string_view run) {
+      return binding.spellings->find(binding.owner, run);
+    };
+  }
   const tokenizer::Dialogue dialogue = shown_dialogue(request);
   try {
     bound.thinking = tokenizer::resolve_thinking(generation, encode.thinking);
@@ -174,25 +180,24 @@ std::string chat_prompt_text(const ServedModel& model, const ChatRequest& reques
   }
 }
 
-Bound bind_chat(const ServedModel& model, const ChatRequest& request, uint64_t owner,
-                int64_t context_max) {
+Bound bind_chat(const ServedModel& model, const ChatRequest& request, const Binding& binding) {
   Bound form;
   infer::Request made;
-  made.prompt = chat_prompt(model, request, form);
+  made.prompt = chat_prompt(model, request, form, binding);
   made.stop_ids = model.end_ids;
   made.thinking =
       infer::thinking_markers(*model.loaded.tokenizer, *model.generation, form.starts_thinking);
   made.thinking.budget = request.thinking_budget;
-  check_length(model, made.prompt.size(), context_max, "messages");
-  Bound bound = finish(model, request, std::move(made), owner, context_max);
+  check_length(model, made.prompt.size(), binding.context_max, "messages");
+  Bound bound = finish(model, request, std::move(made), binding);
   bound.starts_thinking = form.starts_thinking;
   bound.thinking = form.thinking;
   bound.warning = form.warning;
   return bound;
 }
 
-Bound bind_completion(const ServedModel& model, const CompletionRequest& request, uint64_t owner,
-                      int64_t context_max) {
+Bound bind_completion(const ServedModel& model, const CompletionRequest& request,
+                      const Binding& binding) {
   check_name(model, request);
   const Tokenizer& tokenizer = *model.loaded.tokenizer;
   infer::Request made;
@@ -223,8 +228,8 @@ Bound bind_completion(const ServedModel& model, const CompletionRequest& request
       throw ApiError(422, fmt::format("prompt: token {}, but ids are below {}", id, vocabulary),
                      "prompt");
   if (made.prompt.empty()) throw ApiError(422, "prompt: nothing to continue", "prompt");
-  check_length(model, made.prompt.size(), context_max, "prompt");
-  return finish(model, request, std::move(made), owner, context_max);
+  check_length(model, made.prompt.size(), binding.context_max, "prompt");
+  return finish(model, request, std::move(made), binding);
 }
 
 }  // namespace hadal::server

@@ -33,8 +33,6 @@ class ChatStreamWriter : public Writer {
                           json_text(head.fingerprint));
   }
 
-  bool streams() const override { return true; }
-
   void begin(std::string& out) override {
     const char* delta = head_.thinking
                             ? R"({"role":"assistant","content":null,"reasoning_content":""})"
@@ -114,8 +112,6 @@ class ChatWholeWriter : public Writer {
         account_(account),
         choices_(make_choices(head_, account)),
         messages_(choices_.size()) {}
-
-  bool streams() const override { return false; }
 
   void take(size_t choice, const infer::Event& event, std::string&) override {
     Message& message = messages_[choice];

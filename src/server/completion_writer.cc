@@ -87,8 +87,6 @@ class CompletionBase : public Writer {
 class CompletionStreamWriter : public CompletionBase {
  public:
   using CompletionBase::CompletionBase;
-  bool streams() const override { return true; }
-
   void take(size_t choice, const infer::Event& event, std::string& out) override {
     TextChoice& state = choices_[choice];
     add(state, event);
@@ -115,8 +113,6 @@ class CompletionStreamWriter : public CompletionBase {
 class CompletionWholeWriter : public CompletionBase {
  public:
   using CompletionBase::CompletionBase;
-  bool streams() const override { return false; }
-
   void take(size_t choice, const infer::Event& event, std::string&) override {
     add(choices_[choice], event);
   }

@@ -79,12 +79,17 @@ void Connection::close() {
 }
 
 awaitable<void> Connection::run() {
-  deadline_in(loop_.options.handshake_s);
-  const bool open = co_await transport_->handshake();
-  if (open) {
-    while (co_await serve_one()) {
+  try {
+    deadline_in(loop_.options.handshake_s);
+    const bool open = co_await transport_->handshake();
+    if (open) {
+      while (co_await serve_one()) {
+      }
+      if (!gone_ && !watching_) co_await linger();
     }
-    if (!gone_ && !watching_) co_await linger();
+  } catch (const std::exception&) {  // out of memory, say: this connection ends, the others go on
+    if (answer_) answer_->abandon();
+    answer_ = nullptr;
   }
   close();
 }
@@ -194,7 +199,9 @@ awaitable<bool> Connection::serve_one() {
   if (in_.empty()) in_ = {};
   deadline_ = Clock::time_point::max();
   std::string body = std::move(request.body);
-  HttpRequest mark = request;  // for log and headers
+  HttpRequest mark = request;  // for log and headers; it may be kept for hours
+  std::erase_if(mark.headers, [](const auto& item) { return item.first != "origin"; });
+  mark.headers.shrink_to_fit();
   request.body = std::move(body);
   answer_ = loop_.handler.handle(std::move(request));
   const bool whole = co_await give_answer(mark);

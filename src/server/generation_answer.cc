@@ -25,7 +25,6 @@ GenerationAnswer::GenerationAnswer(GenerationSetup setup) : setup_(std::move(set
       return setup_.extras({account_, tokens_, setup_.generation->cpu_s()});
     };
   }
-  writer_ = setup_.make_writer(account_);
 }
 
 GenerationAnswer::~GenerationAnswer() {
@@ -56,7 +55,7 @@ void GenerationAnswer::take_item(const Generation::Item& item, std::string& out)
       break;
     case Kind::token:
       if (tokens_seen_++ == 0) first_token_ms_ = milliseconds_since(started_);
-      if (setup_.keep_tokens) tokens_[item.choice].push_back(event.token);
+      tokens_[item.choice].push_back(event.token);
       break;
     case Kind::partial:
       break;
@@ -66,19 +65,22 @@ void GenerationAnswer::take_item(const Generation::Item& item, std::string& out)
       finish_ = finish_name(event.reason, false);
       if (event.reason == infer::FinishReason::error) error_ = event.text;
       // Anthropic's shape has no way to end an answer that the server gave up.
-      if (event.reason == infer::FinishReason::cancelled && writer_->shape() == ApiShape::anthropic)
+      if (event.reason == infer::FinishReason::cancelled && setup_.shape == ApiShape::anthropic)
         error_ = "the server ended this answer";
       break;
   }
   if (!error_.empty()) return;
-  if (writer_->streams() && !std::exchange(begun_, true)) writer_->begin(out);
+  if (!writer_) {
+    writer_ = setup_.make_writer(account_);
+    writer_->begin(out);
+  }
   writer_->take(item.choice, event, out);
 }
 
 void GenerationAnswer::begin_head(Part& part) {
   if (std::exchange(head_sent_, true)) return;
   part.begins = true;
-  if (writer_->streams()) {
+  if (setup_.streams) {
     part.response.content_type = "text/event-stream; charset=utf-8";
     part.response.headers.emplace_back("cache-control", "no-cache");
     part.response.headers.emplace_back("x-accel-buffering", "no");  // nginx: do not collect
@@ -93,12 +95,13 @@ void GenerationAnswer::fail(const ApiError& error, Part& part) {
   if (!head_sent_) {
     head_sent_ = true;
     part.begins = true;
-    part.response = error_response(error, writer_->shape());
+    part.response = error_response(error, setup_.shape);
     part.bytes = std::exchange(part.response.body, "");
-  } else if (writer_->streams()) {
+  } else if (setup_.streams) {
+    if (!writer_) writer_ = setup_.make_writer(account_);
     writer_->fail(error, part.bytes);
   } else {
-    part.bytes += error_body(error, writer_->shape());
+    part.bytes += error_body(error, setup_.shape);
   }
   part.ends = ended_ = true;
 }
@@ -106,14 +109,15 @@ void GenerationAnswer::fail(const ApiError& error, Part& part) {
 // A comment or an empty line, when it is time for one.
 void GenerationAnswer::put_waiting(Clock::time_point now, Part& part) {
   const auto interval = std::chrono::milliseconds(static_cast<int64_t>(setup_.keep_alive_s * 1000));
-  const bool tells = !prompt_told_ && writer_->streams() && now - last_sent_ >= progress_interval;
+  const bool tells = !prompt_told_ && setup_.streams && now - last_sent_ >= progress_interval;
   if (part.bytes.empty() && (tells || now - last_sent_ >= interval)) {
-    if (!prompt_told_ && writer_->streams()) {
+    if (!prompt_told_ && setup_.streams) {
       part.bytes = fmt::format(": progress {{\"stage\":\"prefill\",\"done\":{},\"total\":{}}}\n\n",
                                prompt_done_, setup_.prompt_tokens);
       prompt_told_ = true;
     }
-    part.bytes += writer_->keep_alive();
+    const std::string own = writer_ ? writer_->keep_alive() : "";
+    part.bytes += own.empty() ? (setup_.streams ? ": keep-alive\n\n" : "\n") : own;
   }
   if (!part.bytes.empty()) last_sent_ = now;
   part.again = last_sent_ + interval;
@@ -145,6 +149,7 @@ Answer::Part GenerationAnswer::take(Clock::time_point now) {
     writer_->end(part.bytes);
     part.ends = ended_ = true;
     settle();
+    if (setup_.learn) setup_.learn(std::move(tokens_));
   } else {
     put_waiting(now, part);
   }

@@ -18,21 +18,25 @@ namespace hadal::server {
 struct GenerationSetup {
   EngineHost* host = nullptr;
   std::shared_ptr<Generation> generation;
+  // Called at the first event: a request in the queue needs no parser yet.
   std::function<std::unique_ptr<Writer>(const Account&)> make_writer;
+  bool streams = false;  // anything is written before the end
+  ApiShape shape = ApiShape::openai;
   size_t choices = 1;
   int64_t prompt_tokens = 0;
   std::shared_ptr<Access::Ticket> ticket;
   double keep_alive_s = 10;
   std::string model;    // for the log
   std::string warning;  // a header tells it
-  bool keep_tokens = false;
   // x_hadal of the answer as JSON; empty: none. Called once all choices have finished.
   struct Record {
     const Account& account;
-    const std::vector<std::vector<int32_t>>& tokens;  // by choice, with keep_tokens
+    const std::vector<std::vector<int32_t>>& tokens;  // by choice
     double cpu_s = 0;
   };
   std::function<std::string(const Record&)> extras;
+  // Called with the tokens once all choices have finished; empty: nobody wants them.
+  std::function<void(std::vector<std::vector<int32_t>>)> learn;
 };
 
 class GenerationAnswer : public Answer {
@@ -59,7 +63,7 @@ class GenerationAnswer : public Answer {
   int64_t tokens_seen_ = 0;
   int64_t prompt_done_ = 0;
   bool prompt_told_ = true;  // the client knows prompt_done_
-  bool head_sent_ = false, begun_ = false, ended_ = false, settled_ = false;
+  bool head_sent_ = false, ended_ = false, settled_ = false;
   Clock::time_point started_ = Clock::now(), last_sent_ = started_;
   double first_token_ms_ = 0;
   std::string finish_, error_;

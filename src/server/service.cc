@@ -320,6 +320,15 @@ HttpResponse Service::balance(const Caller& caller) const {
                   std::max<int64_t>(left, 0)));
 }
 
+Binding Service::binding_for(const HttpRequest& request, const CommonRequest& common) {
+  Binding binding;
+  binding.owner = cache_owner(*request.caller, common.user_id);
+  binding.context_max = request.caller->limits.context_tokens;
+  // A receipt's prompt has to follow from the request alone, unless it is in the receipt.
+  if (common.extras.receipt != Extras::Receipt::hashes) binding.spellings = &spellings_;
+  return binding;
+}
+
 WriterHead Service::head_for(const CommonRequest& common, const char* prefix) const {
   const ServedModel& model = require_model();
   WriterHead head;
@@ -341,8 +350,7 @@ std::shared_ptr<Answer> Service::chat(const HttpRequest& request, const Json& bo
   const ServedModel& model = require_model();
   const bool anthropic = shape == ApiShape::anthropic;
   const ChatRequest chat = anthropic ? read_anthropic_request(body) : read_chat_request(body);
-  Bound bound = bind_chat(model, chat, cache_owner(*request.caller, chat.user_id),
-                          request.caller->limits.context_tokens);
+  Bound bound = bind_chat(model, chat, binding_for(request, chat));
   WriterHead head = head_for(chat, anthropic ? "msg_" : "chatcmpl-");
   head.thinking = bound.thinking;
   head.starts_thinking = bound.starts_thinking;
@@ -354,8 +362,7 @@ std::shared_ptr<Answer> Service::chat(const HttpRequest& request, const Json& bo
 std::shared_ptr<Answer> Service::completions(const HttpRequest& request, const Json& body) {
   const ServedModel& model = require_model();
   const CompletionRequest completion = read_completion_request(body);
-  Bound bound = bind_completion(model, completion, cache_owner(*request.caller, completion.user_id),
-                                request.caller->limits.context_tokens);
+  Bound bound = bind_completion(model, completion, binding_for(request, completion));
   const std::string echo = completion.echo ? completion.prompt : "";
   const bool stream = completion.stream;
   return generate(request, completion, std::move(bound), head_for(completion, "cmpl-"),
@@ -380,6 +387,8 @@ std::shared_ptr<Answer> Service::generate(
   setup.prompt_tokens = static_cast<int64_t>(bound.choices.front().prompt.size());
   setup.ticket = access_.admit(*request.caller);
   setup.keep_alive_s = options_.keep_alive_s;
+  setup.streams = common.stream;
+  setup.shape = find_route(request.method, request.path).route->shape;
   setup.model = head.model;
   setup.warning = bound.warning;
   setup.make_writer = [head = std::move(head), make_writer, place](const Account& account) {
@@ -387,9 +396,9 @@ std::shared_ptr<Answer> Service::generate(
   };
   const Extras extras = common.extras;
   if (extras.cost || extras.receipt != Extras::Receipt::none) {
-    setup.keep_tokens = extras.receipt != Extras::Receipt::none;
-    const auto first =
-        setup.keep_tokens ? std::make_shared<const infer::Request>(bound.choices.front()) : nullptr;
+    const auto first = extras.receipt != Extras::Receipt::none
+                           ? std::make_shared<const infer::Request>(bound.choices.front())
+                           : nullptr;
     setup.extras = [this, extras, first, &model](const GenerationSetup::Record& record) {
       std::string out;
       if (first)
@@ -401,6 +410,12 @@ std::shared_ptr<Answer> Service::generate(
       return "{" + out + "}";
     };
   }
+  const uint64_t owner = bound.choices.front().owner;
+  setup.learn = [this, owner, &model](std::vector<std::vector<int32_t>> answers) {
+    workers_.add([this, owner, &model, answers = std::move(answers)] {
+      for (const auto& ids : answers) spellings_.learn(*model.loaded.tokenizer, owner, ids);
+    });
+  };
   try {
     host_.submit(setup.generation, std::move(bound.choices));
   } catch (const Error& error) {

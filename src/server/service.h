@@ -56,6 +56,7 @@ class Service : public Handler {
 
  private:
   using Json = nlohmann::ordered_json;
+  static constexpr size_t spellings_bytes_max = size_t{16} << 20;
 
   void check_origin(const HttpRequest& request) const;
   void check_body_kind(const HttpRequest& request) const;
@@ -74,10 +75,12 @@ class Service : public Handler {
   std::shared_ptr<Answer> generate(
       const HttpRequest& request, const CommonRequest& common, Bound bound, WriterHead head,
       std::function<std::unique_ptr<Writer>(const WriterHead&, const Account&)> make_writer);
+  Binding binding_for(const HttpRequest& request, const CommonRequest& common);
   WriterHead head_for(const CommonRequest& common, const char* prefix) const;
 
   const ServiceOptions options_;
   Metrics metrics_;
+  Spellings spellings_{spellings_bytes_max};
   Access access_;
   LineLog log_;
   std::function<HttpLoad()> network_;

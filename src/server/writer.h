@@ -38,8 +38,6 @@ struct WriterHead {
 class Writer {
  public:
   virtual ~Writer() = default;
-  // Whether anything is written before the end.
-  virtual bool streams() const = 0;
   // Streams: what comes before the first event.
   virtual void begin(std::string&) {}
   virtual void take(size_t choice, const infer::Event& event, std::string& out) = 0;
@@ -47,9 +45,8 @@ class Writer {
   virtual void end(std::string& out) = 0;
   // Streams: instead of the end.
   virtual void fail(const ApiError&, std::string&) {}
-  // Something that clients skip, while nothing happens.
-  virtual std::string keep_alive() const { return streams() ? ": keep-alive\n\n" : "\n"; }
-  virtual ApiShape shape() const { return ApiShape::openai; }
+  // What clients skip while nothing happens; "": what is usual.
+  virtual std::string keep_alive() const { return ""; }
 };
 
 // account must outlive the writer.

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -46,6 +47,9 @@ struct EncodeOptions {
   bool drop_thinking = true;         // V3.2, V4: forget reasoning before the last user message
   bool add_generation_prompt = true;
   std::string default_system;  // ChatML: used when the dialogue begins without a system message
+  // Asked for each run of plain text between special tokens: ids to be used instead of those that
+  // encode() gives, for answers that a model spelt in its own way. Empty: never asked.
+  std::function<std::optional<std::vector<int32_t>>(std::string_view run)> spelling;
 };
 
 struct Piece {

@@ -1,3 +1,5 @@
+#include <utility>
+
 #include "tokenizer/dialogue.h"
 #include "tokenizer/tokenizer.h"
 
@@ -8,7 +10,9 @@ std::vector<int32_t> encode_dialogue(const Tokenizer& tokenizer, Generation gene
   std::vector<int32_t> ids;
   std::string text;  // neighbouring plain text, encoded as one run
   const auto put_text = [&] {
-    const std::vector<int32_t> encoded = tokenizer.encode(text);
+    std::optional<std::vector<int32_t>> known;
+    if (options.spelling && !text.empty()) known = options.spelling(text);
+    const std::vector<int32_t> encoded = known ? std::move(*known) : tokenizer.encode(text);
     ids.insert(ids.end(), encoded.begin(), encoded.end());
     text.clear();
   };

@@ -6,8 +6,10 @@
 #include "server/generation.h"
 #include "server/receipt.h"
 #include "server/routes.h"
+#include "server/spellings.h"
 #include "server/text.h"
 #include "server/writer.h"
+#include "tokenizer/dialogue.h"
 #include "unit/infer/tiny_engine.h"
 
 namespace hadal::server {
@@ -44,7 +46,7 @@ class Driver {
   std::string run(Writer& writer, const std::vector<std::string>& texts,
                   FinishReason reason = FinishReason::stop, const std::string& stop = "") {
     std::string out;
-    if (writer.streams()) writer.begin(out);
+    writer.begin(out);
     for (size_t i = 0; i < choices_; ++i) {
       for (const char c : texts[i]) {
         Event event;
@@ -264,6 +266,39 @@ TEST(GenerationQueue, HoldsWhatFitsAndTellsWhenItDoesNot) {
   finish.kind = Event::Kind::finish;
   generation.push(0, finish, 0);
   EXPECT_EQ(generation.take().back().event.kind, Event::Kind::finish);
+}
+
+TEST(SpellingMemory, AnswersComeBackAsTheyWereSpelt) {
+  tokenizer::TokenizerParts parts;
+  parts.pre = "gpt-2";
+  parts.tokens = {"<｜end▁of▁sentence｜>", "a", "b", "ab", "<｜begin▁of▁sentence｜>", "<｜User｜>",
+                  "<｜Assistant｜>"};
+  parts.types = {3, 1, 1, 1, 3, 3, 3};
+  parts.merges = {"a b"};
+  const auto tokenizer = tokenizer::Tokenizer::from_parts(parts, "test");
+  ASSERT_EQ(tokenizer.encode("ab"), std::vector<int32_t>{3});
+  Spellings spellings(1000);
+  spellings.learn(tokenizer, 7, {1, 2, 0, 3, 0, 1});
+  EXPECT_EQ(spellings.find(7, "ab"), (std::vector<int32_t>{1, 2}));
+  EXPECT_EQ(spellings.find(8, "ab"), std::nullopt);
+  EXPECT_EQ(spellings.find(7, "a"), std::nullopt);  // as encode() has it
+  tokenizer::EncodeOptions options;
+  options.spelling = [&](std::string_view run) { return spellings.find(7, run); };
+  tokenizer::Dialogue dialogue;
+  dialogue.messages.resize(3);
+  dialogue.messages[0].content = "b";
+  dialogue.messages[1].role = tokenizer::Role::assistant;
+  dialogue.messages[1].content = "ab";
+  dialogue.messages[2].content = "a";
+  EXPECT_EQ(encode_dialogue(tokenizer, Generation::v3, dialogue, options),
+            (std::vector<int32_t>{4, 5, 2, 6, 1, 2, 0, 5, 1, 6}));
+  for (int i = 1; i < 20; ++i) {  // the oldest goes
+    std::vector<int32_t> longer;
+    for (int k = 0; k < i; ++k) longer.insert(longer.end(), {1, 2});
+    spellings.learn(tokenizer, 7, longer);
+    EXPECT_LE(spellings.bytes(), 1000u);
+  }
+  EXPECT_EQ(spellings.find(7, "ab"), std::nullopt);
 }
 
 TEST(Receipts, ReadBackWhatTheyWrite) {
