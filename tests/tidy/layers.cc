@@ -24,8 +24,10 @@ const std::map<std::string, Names, std::less<>>& arrows() {
       {"infer", {"base", "quant", "kernels", "model", "format", "tokenizer"}},
       {"eval", {"base", "quant", "kernels", "model", "format", "tokenizer", "infer"}},
       {"server", {"base", "quant", "kernels", "model", "format", "tokenizer", "infer"}},
+      {"train", {"base", "quant", "kernels", "model", "format"}},
       {"cli",
-       {"base", "quant", "kernels", "model", "format", "tokenizer", "infer", "eval", "server"}},
+       {"base", "quant", "kernels", "model", "format", "tokenizer", "infer", "eval", "server",
+        "train"}},
   };
   return table;
 }

@@ -1,0 +1,92 @@
+// A whole model in training: parameters under their published names, forward pass to the loss, and
+// backward pass to all gradients.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "model/config.h"
+#include "model/rope.h"
+#include "train/attention_layer.h"
+#include "train/batch.h"
+#include "train/feed_forward.h"
+#include "train/norm.h"
+
+namespace hadal::train {
+
+struct LossWeights {
+  float mtp = 0.3f;       // of the MTP layer's cross-entropy, where there is one
+  float balance = 1e-4f;  // of the sequence-wise balance loss of every layer with experts
+};
+
+struct Losses {
+  double cross_entropy = 0;  // mean over the targets, in nats
+  double mtp = 0;            // the same for the token after
+  double balance = 0;        // summed over layers, before its weight
+  double total = 0;
+  int64_t targets = 0;
+};
+
+class Network {
+ public:
+  // Every gradient and every value is zero.
+  explicit Network(const model::ModelConfig& config);
+  ~Network();
+
+  const model::ModelConfig& config() const { return config_; }
+  Parameters& parameters() { return parameters_; }
+
+  // Takes the values of a checkpoint with this config.
+  void load(const Context& context, const model::Model& model);
+
+  // After every change of the values. Precision::f32: products of floats; native: BF16 operands
+  // with F32 sums, as a BF16 checkpoint is served.
+  void refresh(const Context& context);
+
+  // Loss of a batch and, if wanted, its gradients added to the parameters'.
+  Losses step(const Context& context, const Batch& batch, const LossWeights& weights,
+              bool gradients);
+
+  // Layers with experts, MTP's last: what the last step sent to each.
+  std::vector<MoeLayer*> moe_layers();
+
+ private:
+  struct Layer;
+  struct Mtp;
+  struct HeadResult {
+    double loss;
+    int64_t targets;
+  };
+  // A batch and the angles of its positions.
+  struct Rows {
+    Batch batch;
+    std::vector<float> angles;
+  };
+  void set_angles(Rows& rows) const;
+  Angles angles(const Rows& rows) const;
+  void forward_layer(const Context& context, const Rows& rows, Layer& layer, const float* x);
+  void backward_layer(const Context& context, const Rows& rows, const LossWeights& weights,
+                      Layer& layer, const float* x, float* d);
+  HeadResult head(const Context& context, const float* h, const std::vector<int32_t>& targets,
+                  float weight, float* dh);
+  void mtp_forward(const Context& context, const Batch& batch, const float* final_hidden);
+  void mtp_backward(const Context& context, const LossWeights& weights, float* d_final_hidden);
+  void embed(const Context& context, const std::vector<int32_t>& tokens, float* out,
+             int64_t stride);
+  void embed_backward(const Context& context, const std::vector<int32_t>& tokens, const float* d,
+                      int64_t stride);
+
+  const model::ModelConfig config_;
+  Parameters parameters_;
+  model::Rope rope_;
+  Parameter* embedding_ = nullptr;
+  Linear head_;  // of a tied model: the embedding
+  Norm final_norm_;
+  std::vector<std::unique_ptr<Layer>> layers_;
+  std::unique_ptr<Mtp> mtp_;
+  Rows rows_;
+  Buffer x_buffer_, final_buffer_, d_buffer_, d_final_buffer_, logits_buffer_, head_buffer_;
+};
+
+}  // namespace hadal::train

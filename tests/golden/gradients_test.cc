@@ -1,0 +1,74 @@
+// Gradients of every parameter against PyTorch's (README of the goldens: formulas, tolerances).
+#include <cmath>
+#include <filesystem>
+#include <map>
+
+#include <gtest/gtest.h>
+
+#include "format/load.h"
+#include "golden/goldens.h"
+#include "train/network.h"
+
+namespace hadal::golden {
+namespace {
+
+train::Batch batch_of(const std::vector<int64_t>& ids, int64_t sequences, int64_t length) {
+  train::Batch batch;
+  for (int64_t s = 0; s <= sequences; ++s) batch.documents.push_back(s * length);
+  batch.sequences = batch.documents;
+  for (size_t i = 0; i < ids.size(); ++i) {
+    batch.tokens.push_back(static_cast<int32_t>(ids[i]));
+    const bool last = (static_cast<int64_t>(i) + 1) % length == 0;
+    batch.targets.push_back(last ? -1 : static_cast<int32_t>(ids[i + 1]));
+  }
+  return batch;
+}
+
+class Gradients : public testing::TestWithParam<std::string> {};
+
+TEST_P(Gradients, MatchPyTorch) {
+  const std::filesystem::path folder = goldens_root() / "models" / GetParam();
+  const format::LoadedFiles files = format::load_model(folder.string());
+  const Tensors expected((folder / "gradients.safetensors").string());
+  const Tensors outputs((folder / "expected.safetensors").string());
+  const std::vector<int64_t> shape = outputs.shape("input_ids");
+  ThreadPool pool(2);
+  const train::Context context{kernels::active(), pool, model::Precision::f32};
+  train::Network network(files.model->config);
+  network.load(context, *files.model);
+  network.refresh(context);
+  train::LossWeights weights{0.3f, GetParam() == "v3" ? 1e-2f : 0.0f};
+  if (GetParam() != "v3") weights.mtp = 0.0f;
+  network.step(context, batch_of(outputs.integers("input_ids"), shape[0], shape[1]), weights, true);
+  int compared = 0;
+  for (const train::Parameter& p : network.parameters().list()) {
+    if (!p.has_gradient || !expected.has(p.name)) continue;
+    const std::vector<float> golden = expected.floats(p.name);
+    ASSERT_EQ(static_cast<int64_t>(golden.size()), p.size()) << p.name;
+    double difference = 0, norm = 0;
+    for (size_t i = 0; i < golden.size(); ++i) {
+      difference += std::pow(static_cast<double>(p.gradient[i] - golden[i]), 2);
+      norm += std::pow(static_cast<double>(golden[i]), 2);
+    }
+    EXPECT_LE(std::sqrt(difference), 1e-3 * std::sqrt(norm)) << p.name;
+    ++compared;
+  }
+  EXPECT_EQ(static_cast<size_t>(compared), expected.names().size());
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, Gradients,
+                         testing::ValuesIn(golden_names("models",
+                                                        [](const auto& path) {
+                                                          return std::filesystem::exists(
+                                                              path / "gradients.safetensors");
+                                                        })),
+                         [](const auto& given) {
+                           std::string name = given.param;
+                           for (char& c : name)
+                             if (c == '-') c = '_';
+                           return name;
+                         });
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(Gradients);
+
+}  // namespace
+}  // namespace hadal::golden
