@@ -9,6 +9,7 @@
 #include "server/spellings.h"
 #include "server/text.h"
 #include "server/writer.h"
+#include "tokenizer/byte_alphabet.h"
 #include "tokenizer/dialogue.h"
 #include "unit/infer/tiny_engine.h"
 
@@ -269,17 +270,26 @@ TEST(GenerationQueue, HoldsWhatFitsAndTellsWhenItDoesNot) {
 }
 
 TEST(SpellingMemory, AnswersComeBackAsTheyWereSpelt) {
+  // The bytes are their own ids, 256 is "ab", then come the special tokens.
+  std::vector<std::string> texts;
+  for (int byte = 0; byte < 256; ++byte)
+    texts.push_back(tokenizer::alphabet_spelling(std::string(1, static_cast<char>(byte))));
+  for (const char* text :
+       {"ab", "<｜begin▁of▁sentence｜>", "<｜User｜>", "<｜Assistant｜>", "<｜end▁of▁sentence｜>"})
+    texts.emplace_back(text);
+  constexpr int32_t ab = 256, bos = 257, user = 258, assistant = 259, eos = 260;
   tokenizer::TokenizerParts parts;
   parts.pre = "gpt-2";
-  parts.tokens = {"<｜end▁of▁sentence｜>", "a", "b", "ab", "<｜begin▁of▁sentence｜>", "<｜User｜>",
-                  "<｜Assistant｜>"};
-  parts.types = {3, 1, 1, 1, 3, 3, 3};
+  for (const std::string& text : texts) {
+    parts.tokens.emplace_back(text);
+    parts.types.push_back(parts.tokens.size() > 257 ? 3 : 1);
+  }
   parts.merges = {"a b"};
   const auto tokenizer = tokenizer::Tokenizer::from_parts(parts, "test");
-  ASSERT_EQ(tokenizer.encode("ab"), std::vector<int32_t>{3});
+  ASSERT_EQ(tokenizer.encode("ab"), std::vector<int32_t>{ab});
   Spellings spellings(1000);
-  spellings.learn(tokenizer, 7, {1, 2, 0, 3, 0, 1});
-  EXPECT_EQ(spellings.find(7, "ab"), (std::vector<int32_t>{1, 2}));
+  spellings.learn(tokenizer, 7, {'a', 'b', eos, ab, eos, 'a'});
+  EXPECT_EQ(spellings.find(7, "ab"), (std::vector<int32_t>{'a', 'b'}));
   EXPECT_EQ(spellings.find(8, "ab"), std::nullopt);
   EXPECT_EQ(spellings.find(7, "a"), std::nullopt);  // as encode() has it
   tokenizer::EncodeOptions options;
@@ -291,10 +301,10 @@ TEST(SpellingMemory, AnswersComeBackAsTheyWereSpelt) {
   dialogue.messages[1].content = "ab";
   dialogue.messages[2].content = "a";
   EXPECT_EQ(encode_dialogue(tokenizer, Generation::v3, dialogue, options),
-            (std::vector<int32_t>{4, 5, 2, 6, 1, 2, 0, 5, 1, 6}));
+            (std::vector<int32_t>{bos, user, 'b', assistant, 'a', 'b', eos, user, 'a', assistant}));
   for (int i = 1; i < 20; ++i) {  // the oldest goes
     std::vector<int32_t> longer;
-    for (int k = 0; k < i; ++k) longer.insert(longer.end(), {1, 2});
+    for (int k = 0; k < i; ++k) longer.insert(longer.end(), {'a', 'b'});
     spellings.learn(tokenizer, 7, longer);
     EXPECT_LE(spellings.bytes(), 1000u);
   }
