@@ -38,22 +38,33 @@ HADAL_OP void pack_block(const Attend& a, int64_t first_column, const PackedValu
   }
 }
 
-// Lines that are fetched ahead in a step of scores and with a block of values: about a page's.
-constexpr int ahead_in_step = 36;
-constexpr int ahead_in_block = 72;
-
-// Fetches what will be read next, line after line, so that the processor sees one stream.
+// Fetches what will be read next, from memory to the second cache, a wave at a time: each wave asks
+// for the next two lines of every 4 KB. The processor's own prefetcher takes each 4 KB for
+// a stream and runs ahead of it, which costs none of the few buffers that loads wait in; line after
+// line it would be these that limit (docs/lab-log.md).
 class Ahead {
  public:
-  explicit Ahead(const Attend& a)
+  Ahead(const Attend& a, int64_t slots)
       : at_(static_cast<const char*>(a.follow)),
-        end_(at_ == nullptr ? nullptr : at_ + 2 * attend_page * a.key_stride) {}
-  void lines(int n) {
-    for (int i = 0; i < n && at_ < end_; ++i, at_ += 64) prefetch_far(at_);
+        bytes_(2 * attend_page * a.key_stride),
+        waves_((waves_in_page + slots - 1) / slots) {}
+
+  // To be called `slots` times while a page is worked on.
+  void next() {
+    if (at_ == nullptr) return;
+    for (int64_t i = 0; i < waves_ && line_ < stream_lines;
+         ++i, line_ += stream_lines / waves_in_page)
+      for (int64_t stream = 0; stream < bytes_; stream += 64 * stream_lines) {
+        prefetch_far(at_ + stream + 64 * line_);
+        prefetch_far(at_ + stream + 64 * line_ + 64);
+      }
   }
 
  private:
-  const char *at_, *end_;
+  static constexpr int64_t stream_lines = 64, waves_in_page = 32;
+  const char* at_;
+  int64_t bytes_, waves_;
+  int64_t line_ = 0;
 };
 
 // Scores of 16 * count positions. A page that is met for the first time comes from the second
@@ -69,7 +80,7 @@ HADAL_OP void score(const Attend& a, const uint16_t* q, Ahead& ahead, float* s) 
   const auto* query = reinterpret_cast<const char*>(q);
   const int64_t width = a.width;
   for (int64_t k = 0; k < width; k += attend_step, key += 64, query += tile_bytes) {
-    if constexpr (fresh) ahead.lines(ahead_in_step);
+    if (fresh && k % (3 * attend_step) == 0) ahead.next();
     tile_load<4>(query, 64);
     tile_load<5>(key, stride);
     tile_dot_bf16<0, 5, 4>();
@@ -187,7 +198,7 @@ HADAL_OP void add_outputs(const Attend& a, const Group& g, const PackedValues& v
   int64_t c = 0;
   for (; c + 48 < a.value_width; c += block) {
     if (values.ring) pack_block(a, c + block, values);  // the next, while the tiles are busy
-    ahead.lines(ahead_in_block);
+    ahead.next();
     add_columns<4, steps>(a, g, values, c, blind, factors);
   }
   const int64_t rest = a.value_width - c;
@@ -207,7 +218,7 @@ void attend_tiles(const Attend& a) {
   const PackedValues values{static_cast<char*>(a.scratch), once};
   if (!once)
     for (int64_t c = 0; c < a.value_width; c += block) pack_block(a, c, values);
-  Ahead ahead(a);
+  Ahead ahead(a, a.width / (3 * attend_step) + a.value_width / block + 2);
   alignas(64) float s[attend_page * group], factors[group];
   alignas(64) char weights[2 * tile_bytes];
   for (int64_t first = 0; first < a.queries; first += group) {
@@ -217,7 +228,9 @@ void attend_tiles(const Attend& a) {
       scores<true>(a, g, ahead, s);
     else
       scores<false>(a, g, ahead, s);
+    ahead.next();
     const uint32_t blind = softmax(a, g, s, factors);
+    ahead.next();
     pack_weights(s, g.positions, weights);
     if (g.positions > attend_step)
       add_outputs<2>(a, g, values, weights, ahead, blind, factors);
