@@ -78,6 +78,12 @@ void add_model(CLI::App* command, Options& options) {
       ->type_name("N")
       ->group(group);
   command
+      ->add_option("--max-stall", model.engine.stall_max,
+                   "How many times longer a token may take while others' prompts are read (0: any)")
+      ->check(CLI::Range(0.0, 1e6).description(""))
+      ->type_name("X")
+      ->group(group);
+  command
       ->add_option("--max-tokens", model.default_max_tokens,
                    "Of answers whose request says nothing (-1: until the context is full)")
       ->type_name("N")

@@ -14,6 +14,7 @@
 #include "infer/kv_pages.h"
 #include "infer/scheduler.h"
 #include "infer/sequence.h"
+#include "infer/step_pacer.h"
 
 namespace hadal::infer {
 namespace {
@@ -41,7 +42,8 @@ struct Engine::Impl {
         forms_differ(loaded.model->config.is_mla()),
         cache(loaded.model->config, wanted.cache_type, sizes.pages),
         pages(sizes.pages),
-        runner(*loaded.model, wanted.precision, thread_pool, wanted.step_tokens) {
+        runner(*loaded.model, wanted.precision, thread_pool, wanted.step_tokens),
+        pacer(wanted.step_tokens, wanted.stall_max) {
     for (int i = 0; i < pool.threads(); ++i) samplers.emplace_back(loaded.model->config.vocab_size);
     runner.set_interrupt([this] { return in_vain(); });
   }
@@ -52,6 +54,7 @@ struct Engine::Impl {
   SequenceView view_of(Sequence& sequence, std::unordered_set<uint64_t>& computing);
   void apply(const Plan& plan);
   void compute(const Plan& plan);
+  void compute_timed(const Plan& plan);
   void share_pages(Sequence& sequence);
   void sample(std::span<const float> logits);
   void give_back_pages(Sequence& sequence);
@@ -80,6 +83,7 @@ struct Engine::Impl {
   model::KvCache cache;
   KvPages pages;
   model::Runner runner;
+  StepPacer pacer;
   std::vector<Sampler> samplers;  // by thread
 
   std::vector<std::unique_ptr<Sequence>> sequences;  // in order of arrival
@@ -260,6 +264,19 @@ void Engine::Impl::compute(const Plan& plan) {
   sample(logits);
 }
 
+void Engine::Impl::compute_timed(const Plan& plan) {
+  int64_t decodes = 0, prompt_tokens = 0;
+  for (const Plan::Chunk& chunk : plan.chunks) {
+    const Sequence& sequence = find(chunk.id);
+    const bool is_decode = sequence.computed + 1 == sequence.known();
+    (is_decode ? decodes : prompt_tokens) += chunk.tokens;
+  }
+  const Clock::time_point begin = Clock::now();
+  compute(plan);
+  if (!runner.interrupted())
+    pacer.took(decodes, prompt_tokens, std::chrono::duration<double>(Clock::now() - begin).count());
+}
+
 void Engine::Impl::sample(std::span<const float> logits) {
   const auto vocab = static_cast<size_t>(model.model->config.vocab_size);
   sampled.resize(rows.size());
@@ -366,13 +383,16 @@ std::span<const Event> Engine::step() {
     if (places-- == 0) break;  // those behind cannot be admitted in this step
     views.push_back(e.view_of(*sequence, computing));
   }
+  int64_t longest = 0;  // of the prompts that are being read, as far as they are
+  for (const SequenceView& view : views)
+    if (view.running && view.computed + 1 < view.known) longest = std::max(longest, view.computed);
   const SchedulerLimits limits{e.options.step_tokens, e.options.sequences_max, e.pages.available(),
-                               page_tokens};
+                               page_tokens, e.pacer.prompt_tokens(longest)};
   const Plan plan = plan_step(views, limits);
   HADAL_CHECK(!plan.chunks.empty() || !plan.preempt.empty() || !plan.admit.empty(),
               "the scheduler does nothing for {} sequences", e.sequences.size());
   e.apply(plan);
-  if (!plan.chunks.empty()) e.compute(plan);
+  if (!plan.chunks.empty()) e.compute_timed(plan);
   remove_finished();
   return e.events;
 }

@@ -26,7 +26,10 @@ struct EngineOptions {
   // Positions that the cache holds for all sequences and kept prefixes; 0: a quarter of the free
   // memory, but no more than four contexts.
   int64_t cache_tokens = 0;
-  int64_t step_tokens = 512;                   // the most tokens of one forward pass
+  int64_t step_tokens = 512;  // the most tokens of one forward pass
+  // Answers that are being written must not stall while prompts are read: a step with prompts may
+  // last so many times as long as one without (as far as pieces of 8 tokens allow); 0: no bound.
+  double stall_max = 3;
   int64_t sequences_max = 32;                  // sequences that run at once; the others wait
   int64_t waiting_max = 10000;                 // requests that may wait
   quant::Type cache_type = quant::Type::BF16;  // or F32

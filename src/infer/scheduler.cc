@@ -20,6 +20,7 @@ class Planner {
 
   Plan plan() {
     decodes();
+    if (budget_ < limits_.step_tokens) budget_ = std::min(budget_, limits_.prompt_tokens);
     admissions();
     prompts();
     for (const Running& r : running_)

@@ -1,7 +1,8 @@
 // What the next step computes: a pure function of the queue.
 //
 // - Sequences with one token to compute (decodes) come first: answers go on while prompts are read.
-// - What is left of the step's budget goes to prompts: at least half of it to the oldest, so it
+// - What is left of the step's budget (beside decodes: no more than prompt_tokens) goes to prompts:
+// at least half of it to the oldest, so it
 //   cannot starve; the rest to those with the least left to do, so a short question does not wait
 //   behind a long document; what these do not need, to the oldest again.
 // - Waiting sequences enter strictly in order of arrival, as soon as there is room for all their
@@ -11,6 +12,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <vector>
 
@@ -32,6 +34,8 @@ struct SchedulerLimits {
   int64_t sequences_max = 32;  // in force: at most step_tokens, so that decodes always fit
   int64_t pages_available = 0;
   int64_t page_tokens = 64;
+  // Of step_tokens, for prompts in steps that have decodes, too. 0 would starve them.
+  int64_t prompt_tokens = std::numeric_limits<int64_t>::max();
 };
 
 struct Plan {

@@ -34,6 +34,14 @@ TEST(Scheduler, DecodesComeBeforePrompts) {
   EXPECT_EQ(chunks(plan), (Chunks{{1, 128}, {2, 1}, {3, 1}}));
 }
 
+TEST(Scheduler, BesideDecodesPromptsAreBounded) {
+  const std::vector<SequenceView> queue = {running(1, 0, 1000, 0), running(2, 70, 71, 2)};
+  EXPECT_EQ(chunks(plan_step(queue, {512, 32, 100, 64, 20})), (Chunks{{1, 20}, {2, 1}}));
+  EXPECT_EQ(chunks(plan_step(queue, {512, 32, 100, 64, 0})), (Chunks{{2, 1}}));
+  // Alone it takes all.
+  EXPECT_EQ(chunks(plan_step({queue.data(), 1}, {512, 32, 100, 64, 20})), (Chunks{{1, 512}}));
+}
+
 TEST(Scheduler, AShortPromptIsNotHeldUpByALongOne) {
   const std::vector<SequenceView> queue = {running(1, 0, 10000, 0), running(2, 0, 9000, 0),
                                            waiting(3, 40)};
@@ -106,7 +114,7 @@ TEST(Scheduler, RandomQueuesFinish) {
       return static_cast<int64_t>(random_uniform(seed, 0, counter++) * static_cast<double>(n));
     };
     const int64_t page = 1 + below(8), total = 4 + below(40);
-    const SchedulerLimits base{1 + below(60), 1 + below(8), 0, page};
+    const SchedulerLimits base{1 + below(60), 1 + below(8), 0, page, 1 + below(60)};
     std::vector<Job> jobs;  // in order of arrival
     int64_t arrivals = 30, free = total, steps = 0;
     uint64_t next = 1;
