@@ -53,6 +53,12 @@ HADAL_OP Ints load_quarter_4x(const void* p) {
   return _mm512_broadcast_i32x4(_mm_loadu_si128(static_cast<const __m128i*>(p)));
 }
 
+// Quarters p p q q.
+HADAL_OP Ints load_quarter_pairs(const void* p, const void* q) {
+  return _mm512_mask_broadcast_i32x4(load_quarter_4x(p), 0xff00,
+                                     _mm_loadu_si128(static_cast<const __m128i*>(q)));
+}
+
 HADAL_OP Ints load_i8_as_i16(const void* p) {
   return _mm512_cvtepi8_epi16(_mm256_loadu_si256(static_cast<const __m256i*>(p)));
 }
@@ -99,6 +105,11 @@ HADAL_OP Floats load_f16(const void* p) {
 
 HADAL_OP Floats load_bf16(const void* p) {
   return _mm512_castsi512_ps(_mm512_slli_epi32(load_u16_as_i32(p), 16));
+}
+
+// Lane i: the four bytes at base + offsets[i], at any address.
+HADAL_OP Ints gather32(const void* base, Ints offsets) {
+  return _mm512_i32gather_epi32(offsets, base, 1);
 }
 
 // Brings the line of p towards this core: into the nearest cache, or the second.
@@ -153,6 +164,11 @@ HADAL_OP Ints bit_xor(Ints a, Ints b) {
   return _mm512_xor_si512(a, b);
 }
 
+// Bits of a where m has ones, of b elsewhere.
+HADAL_OP Ints bit_select(Ints m, Ints a, Ints b) {
+  return _mm512_ternarylogic_epi64(m, a, b, 0xca);
+}
+
 template <int count>
 HADAL_OP Ints shift_right16(Ints a) {
   return _mm512_srli_epi16(a, count);
@@ -205,6 +221,11 @@ HADAL_OP Ints add8(Ints a, Ints b) {
   return _mm512_add_epi8(a, b);
 }
 
+// a, plus b in the bytes of the mask.
+HADAL_OP Ints add8_where(uint64_t m, Ints a, Ints b) {
+  return _mm512_mask_add_epi8(a, m, a, b);
+}
+
 HADAL_OP Ints sub8(Ints a, Ints b) {
   return _mm512_sub_epi8(a, b);
 }
@@ -254,6 +275,12 @@ HADAL_OP Ints dot_words(Ints sum, Ints a, Ints b) {
 }
 
 // ---- permutations
+
+// In each 16 bytes: four lanes of 32 bits of a, then of b, to 16 bits each (saturated).
+
+HADAL_OP Ints pack32(Ints a, Ints b) {
+  return _mm512_packs_epi32(a, b);
+}
 
 HADAL_OP Ints shuffle_bytes(Ints table, Ints index) {
   return _mm512_shuffle_epi8(table, index);
@@ -386,6 +413,12 @@ HADAL_OP Floats max_floats(Floats a, Floats b) {
 
 HADAL_OP Floats to_floats(Ints a) {
   return _mm512_cvtepi32_ps(a);
+}
+
+// The F16 in the low half of each lane.
+
+HADAL_OP Floats halves_to_floats(Ints a) {
+  return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(a));
 }
 
 // To the nearest whole number, ties to even.

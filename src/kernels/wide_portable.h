@@ -122,6 +122,13 @@ HADAL_OP Ints load_quarter_4x(const void* p) {
   return v;
 }
 
+// Quarters p p q q.
+HADAL_OP Ints load_quarter_pairs(const void* p, const void* q) {
+  Ints v;
+  for (int i = 0; i < 4; ++i) __builtin_memcpy(v.b + 16 * i, i < 2 ? p : q, 16);
+  return v;
+}
+
 HADAL_OP Ints load_i8_as_i16(const void* p) {
   return widen<int8_t, int16_t>(p);
 }
@@ -174,6 +181,14 @@ HADAL_OP Floats load_bf16(const void* p) {
   return make_floats([&](int i) { return bf16_to_float(peek<uint16_t>(p, i)); });
 }
 
+// Lane i: the four bytes at base + offsets[i], at any address.
+HADAL_OP Ints gather32(const void* base, Ints offsets) {
+  return make<uint32_t>([&](int i) {
+    return peek<uint32_t>(static_cast<const char*>(base) + offsets.lane<int32_t>(i), 0);
+  });
+}
+
+// Brings the line of p towards this core: into the nearest cache, or the second.
 HADAL_OP void prefetch_near(const void* p) {
   __builtin_prefetch(p, 0, 3);
 }
@@ -223,6 +238,11 @@ HADAL_OP Ints bit_or(Ints a, Ints b) {
 
 HADAL_OP Ints bit_xor(Ints a, Ints b) {
   return zip<uint64_t>(a, b, [](uint64_t x, uint64_t y) { return x ^ y; });
+}
+
+// Bits of a where m has ones, of b elsewhere.
+HADAL_OP Ints bit_select(Ints m, Ints a, Ints b) {
+  return bit_xor(b, bit_and(m, bit_xor(a, b)));
 }
 
 template <int count>
@@ -275,6 +295,11 @@ HADAL_OP Ints shift_left_each32(Ints a, Ints counts) {
 
 HADAL_OP Ints add8(Ints a, Ints b) {
   return zip<uint8_t>(a, b, [](uint8_t x, uint8_t y) { return x + y; });
+}
+
+// a, plus b in the bytes of the mask.
+HADAL_OP Ints add8_where(uint64_t m, Ints a, Ints b) {
+  return make<uint8_t>([&](int i) { return (m >> i & 1) != 0 ? a.b[i] + b.b[i] : a.b[i]; });
 }
 
 HADAL_OP Ints sub8(Ints a, Ints b) {
@@ -333,6 +358,15 @@ HADAL_OP Ints dot_words(Ints sum, Ints a, Ints b) {
 }
 
 // ---- permutations
+
+// In each 16 bytes: four lanes of 32 bits of a, then of b, to 16 bits each (saturated).
+
+HADAL_OP Ints pack32(Ints a, Ints b) {
+  return make<int16_t>([&](int i) {
+    const int32_t x = (i % 8 < 4 ? a : b).lane<int32_t>(i / 8 * 4 + i % 4);
+    return x < -32768 ? -32768 : x > 32767 ? 32767 : x;
+  });
+}
 
 HADAL_OP Ints shuffle_bytes(Ints table, Ints index) {
   return make<uint8_t>([&](int i) {
@@ -483,6 +517,12 @@ HADAL_OP Floats max_floats(Floats a, Floats b) {
 
 HADAL_OP Floats to_floats(Ints a) {
   return make_floats([&](int i) { return static_cast<float>(a.lane<int32_t>(i)); });
+}
+
+// The F16 in the low half of each lane.
+
+HADAL_OP Floats halves_to_floats(Ints a) {
+  return make_floats([&](int i) { return f16_to_float(a.lane<uint16_t>(2 * i)); });
 }
 
 // To the nearest whole number, ties to even; |x| < 2^31.

@@ -16,8 +16,8 @@ using kernels::Matmul;
 constexpr int64_t piece_cost = 512 << 10;
 // Pieces for each thread at most: enough to end together.
 constexpr int64_t pieces_max = 64;
-// Kernels work on eight rows at once.
-constexpr int64_t row_block = 8;
+// Kernels work on up to sixteen rows at once.
+constexpr int64_t row_block = 16;
 
 int64_t row_cost(const Matmul& product) {
   return std::max<int64_t>(1, product.w->row_bytes) * product.n;

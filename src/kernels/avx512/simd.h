@@ -5,4 +5,25 @@
 #include "kernels/kernels.h"
 #include "kernels/wide.h"
 
-namespace hadal::kernels::HADAL_WIDE {}  // namespace hadal::kernels::HADAL_WIDE
+namespace hadal::kernels::HADAL_WIDE {
+
+// 64 bytes for permutations and masks, made while compiling: pattern<f> loads f(0) ... f(63).
+struct Bytes {
+  alignas(64) uint8_t b[64];
+};
+template <class F>
+static constexpr Bytes make_bytes(F f) {
+  Bytes v = {};
+  for (int i = 0; i < 64; ++i) v.b[i] = static_cast<uint8_t>(f(i));
+  return v;
+}
+template <auto f>
+HADAL_OP Ints pattern() {
+  static constexpr Bytes v = make_bytes(f);
+  return load(v.b);
+}
+
+// Puts matmul in front of the table's own, which keeps what AVX-512 does not improve.
+void add_matmul(Table& table);
+
+}  // namespace hadal::kernels::HADAL_WIDE

@@ -1,9 +1,11 @@
 #include "kernels/avx512/attend_entries.h"
+#include "kernels/avx512/simd.h"
 #include "kernels/tables.h"
 
 namespace hadal::kernels::HADAL_WIDE {
 
 void add_avx512(Table& table) {
+  add_matmul(table);
   table.pack_queries = pack_queries;
   table.attend = attend;
   table.transposed_bf16 = transposed_bf16;
