@@ -85,6 +85,7 @@ Speaker::Speaker(const RunOptions& options, const Globals& globals) {
   infer::EngineOptions engine_options;
   engine_options.context_tokens = options.context_tokens;
   engine_options.precision = options.precision.value_or(infer::default_precision(loaded_));
+  engine_options.cache_type = options.cache.value_or(engine_options.cache_type);
   engine_options.interrupted = interrupted;
   engine_ = std::make_unique<infer::Engine>(loaded_, *pool_, engine_options);
   if (loaded_.style) {

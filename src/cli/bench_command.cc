@@ -194,6 +194,7 @@ void add_bench(CLI::App& app, Globals& globals) {
   command->add_option("--chunk", options->bench.chunk, "Prompt tokens per forward call")
       ->capture_default_str();
   add_precision(command, &options->bench.precision);
+  add_cache_type(command, &options->bench.cache);
   add_threads(command, globals);
   add_json(command, globals);
 }

@@ -25,6 +25,7 @@ namespace {
 struct Options {
   std::string model, text, reference;
   model::Precision precision = model::Precision::native;
+  std::optional<quant::Type> cache;
   int64_t window = 0;  // 0: the model's context, 1,024 at most
   int64_t tokens_max = 0;
   bool bos = false, no_bos = false;
@@ -67,6 +68,7 @@ void run(const Options& options, const Globals& globals) {
   std::vector<int32_t> tokens = tokenizer.encode(read_text(options.text));
   eval::PerplexityOptions wanted;
   wanted.precision = options.precision;
+  wanted.cache = options.cache;
   if (options.bos && loaded.bos_id < 0)
     fail(ErrorKind::usage, "--bos: the model has no begin token");
   const bool bos = begins_with_bos(loaded, options);
@@ -145,6 +147,7 @@ void add_perplexity(CLI::App& app, Globals& globals) {
   command->add_flag("--no-bos", options->no_bos, "Don't, whatever the model's own rule says")
       ->excludes(bos);
   add_precision(command, &options->precision);
+  add_cache_type(command, &options->cache);
   add_threads(command, globals);
   add_json(command, globals);
 }

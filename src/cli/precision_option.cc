@@ -4,6 +4,8 @@
 #include <string>
 #include <utility>
 
+#include "quant/format.h"
+
 namespace hadal::cli {
 
 const char* precision_name(model::Precision precision) {
@@ -47,6 +49,15 @@ void add_precision(CLI::App* command, std::optional<model::Precision>* precision
   add_option(command, [precision](model::Precision chosen) {
     *precision = chosen;
   })->default_str(default_text);
+}
+
+void add_cache_type(CLI::App* command, std::optional<quant::Type>* type) {
+  command
+      ->add_option_function<std::string>(
+          "--cache-type", [type](const std::string& name) { *type = quant::type_by_name(name); },
+          "What the attention cache holds: bf16, f32, or q8_0 (half the memory; latent attention, "
+          "native precision)")
+      ->check(CLI::IsMember({"bf16", "q8_0", "f32"}));
 }
 
 }  // namespace hadal::cli

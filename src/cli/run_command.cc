@@ -214,6 +214,7 @@ void add_run(CLI::App& app, Globals& globals) {
   add_lengths(command, *options);
   add_threads(command, globals);
   add_precision(command, &options->precision, "f32 under 500 million parameters, else native");
+  add_cache_type(command, &options->cache);
   command->add_flag_function(
       "--stats,!--no-stats", [options](int64_t count) { options->stats = count > 0; },
       "Speed and memory after each answer, on stderr (default at a terminal)");

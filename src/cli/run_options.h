@@ -26,6 +26,7 @@ struct RunOptions {
   std::string think;           // "on", "off", "": the model's default
   int64_t thinking_budget = -1;
   bool hide_thinking = false;
+  std::optional<quant::Type> cache;           // unset: BF16
   std::optional<model::Precision> precision;  // unset: by the model (sampling_defaults.h)
   std::optional<bool> stats;                  // unset: when stderr is a terminal
   bool verbose = false;

@@ -2,14 +2,13 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstring>
 #include <numeric>
 #include <set>
 
 #include "base/error.h"
 #include "base/random.h"
-#include "base/scalar.h"
 #include "eval/sequence.h"
+#include "quant/format.h"
 
 namespace hadal::eval {
 namespace {
@@ -31,7 +30,8 @@ class Field {
         int64_t positions, int64_t rows_max)
       : model_(model),
         runner_(model, options.precision, pool, rows_max),
-        cache_(model.config, cache_type(options.precision), batch * pages_for(positions)) {
+        cache_(model.config, cache_type(options.precision, options.cache),
+               batch * pages_for(positions)) {
     for (int64_t b = 0; b < batch; ++b) {
       std::vector<int32_t> pages(static_cast<size_t>(pages_for(positions)));
       std::iota(pages.begin(), pages.end(), static_cast<int32_t>(b * pages_for(positions)));
@@ -44,18 +44,14 @@ class Field {
     if (depth == 0) return;
     const int64_t elements = model::KvCache::page_tokens * cache_.width();
     std::vector<float> f32(static_cast<size_t>(elements));
-    std::vector<uint16_t> bf16(f32.size());
-    for (size_t i = 0; i < f32.size(); ++i) {
-      f32[i] = random_normal(seed, 7, i);
-      bf16[i] = float_to_bf16(f32[i]);
-    }
-    const bool wide = cache_.type() == quant::Type::F32;
+    std::vector<std::byte> page(static_cast<size_t>(cache_.entry_bytes()) *
+                                model::KvCache::page_tokens);
+    for (size_t i = 0; i < f32.size(); ++i) f32[i] = random_normal(seed, 7, i);
+    quant::encode_row(cache_.type(), f32.data(), page.data(), elements);
     for (const auto& pages : pages_)
       for (int64_t p = 0; p < pages_for(depth); ++p)
         for (int64_t layer = 0; layer < model_.config.layers; ++layer)
-          std::memcpy(cache_.page(layer, pages[static_cast<size_t>(p)]),
-                      wide ? static_cast<const void*>(f32.data()) : bf16.data(),
-                      static_cast<size_t>(elements) * (wide ? 4 : 2));
+          std::copy(page.begin(), page.end(), cache_.page(layer, pages[static_cast<size_t>(p)]));
   }
 
   void prefill(std::span<const int32_t> tokens, int64_t depth, int64_t chunk,
@@ -83,7 +79,7 @@ class Field {
     runner_.forward(cache_, segments, trace);
   }
 
-  int64_t cache_bytes() const { return cache_.type() == quant::Type::F32 ? 4 : 2; }
+  int64_t entry_bytes() const { return cache_.entry_bytes(); }
 
  private:
   static int64_t pages_for(int64_t positions) {
@@ -135,7 +131,7 @@ BenchRow bench_prefill(const model::Model& model, const BenchOptions& options, T
     const int64_t n = std::min(chunk, prompt - begin);
     const double mean_depth = static_cast<double>(depth + begin) + static_cast<double>(n + 1) / 2.0;
     Traffic part = step_traffic(model, n, begin + n == prompt ? 1 : 0, mean_depth, experts, false,
-                                field.cache_bytes());
+                                field.entry_bytes());
     sum.bytes += part.bytes;
     sum.operations += part.operations;
   }
@@ -165,7 +161,7 @@ BenchRow bench_decode(const model::Model& model, const BenchOptions& options, Th
   field.decode(step_tokens(steps), depth, &trace);
   const double mean_depth = static_cast<double>(depth) + static_cast<double>(steps + 1) / 2.0;
   row.per_token = divided(step_traffic(model, batch, batch, mean_depth,
-                                       distinct_experts(model, trace), true, field.cache_bytes()),
+                                       distinct_experts(model, trace), true, field.entry_bytes()),
                           static_cast<double>(batch));
   for (int r = 0; r < options.repetitions; ++r) {
     const auto start = Clock::now();

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,7 @@ struct BenchOptions {
   int repetitions = 5;
   int64_t chunk = 512;  // prompt tokens per forward call
   model::Precision precision = model::Precision::native;
+  std::optional<quant::Type> cache;  // unset: the precision's own
 };
 
 struct BenchRow {

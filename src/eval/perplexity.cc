@@ -111,7 +111,7 @@ Perplexity perplexity(const model::Model& model, std::span<const int32_t> tokens
   check(model.config, tokens, options);
   const int64_t vocab = model.config.vocab_size;
   Sequence sequence(model, options.precision, pool, options.window,
-                    chunk_for(model.config, options.window));
+                    chunk_for(model.config, options.window), options.cache);
   Losses losses;
   int64_t done = 0;
   for (const Window& window : windows(tokens, options)) {
@@ -144,7 +144,7 @@ Divergence divergence(const model::Model& reference, const model::Model& model,
          model.config.vocab_size);
   const int64_t chunk = chunk_for(reference.config, options.window);
   Sequence first(reference, options.precision, pool, options.window, chunk);
-  Sequence second(model, options.precision, pool, options.window, chunk);
+  Sequence second(model, options.precision, pool, options.window, chunk, options.cache);
   Losses reference_losses, model_losses;
   double kl_sum = 0.0;
   int64_t same = 0, done = 0;

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 
 #include "base/thread_pool.h"
@@ -20,6 +21,7 @@ struct PerplexityOptions {
   // window's tokens predict the next one, and the text's first token is given.
   int32_t bos = -1;
   model::Precision precision = model::Precision::native;
+  std::optional<quant::Type> cache;  // unset: the precision's own
 };
 
 struct Perplexity {

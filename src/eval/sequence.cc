@@ -17,10 +17,16 @@ quant::Type cache_type(model::Precision precision) {
   return precision == model::Precision::native ? quant::Type::BF16 : quant::Type::F32;
 }
 
+quant::Type cache_type(model::Precision precision, std::optional<quant::Type> wanted) {
+  if (wanted == quant::Type::Q8_0 && precision != model::Precision::native)
+    fail(ErrorKind::usage, "an 8-bit cache belongs to native precision: --precision native");
+  return wanted.value_or(cache_type(precision));
+}
+
 Sequence::Sequence(const model::Model& model, model::Precision precision, ThreadPool& pool,
-                   int64_t positions_max, int64_t chunk)
+                   int64_t positions_max, int64_t chunk, std::optional<quant::Type> cache)
     : runner_(model, precision, pool, chunk),
-      cache_(model.config, cache_type(precision), page_count(positions_max)),
+      cache_(model.config, cache_type(precision, cache), page_count(positions_max)),
       pages_(static_cast<size_t>(page_count(positions_max))),
       chunk_(chunk) {
   std::iota(pages_.begin(), pages_.end(), 0);

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <numeric>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -16,12 +17,15 @@ namespace hadal::eval {
 // The cache that belongs to a precision: native serves, with a BF16 cache; the others compare with
 // references, which round no cache.
 quant::Type cache_type(model::Precision precision);
+// `wanted`, or else the precision's own. Throws Error(usage) for 8 bits outside of native
+// precision.
+quant::Type cache_type(model::Precision precision, std::optional<quant::Type> wanted);
 
 class Sequence {
  public:
   // positions_max: the longest the sequence gets; chunk: tokens per forward call.
   Sequence(const model::Model& model, model::Precision precision, ThreadPool& pool,
-           int64_t positions_max, int64_t chunk);
+           int64_t positions_max, int64_t chunk, std::optional<quant::Type> cache = {});
 
   void reset() { length_ = 0; }
   int64_t length() const { return length_; }

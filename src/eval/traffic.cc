@@ -44,7 +44,7 @@ double operations_per_pair(const model::ModelConfig& c, bool absorbed) {
 
 Traffic step_traffic(const model::Model& model, int64_t rows, int64_t logits_rows, double depth,
                      std::span<const int64_t> distinct_experts, bool absorbed,
-                     int64_t cache_bytes) {
+                     int64_t entry_bytes) {
   const model::ModelConfig& c = model.config;
   const auto n = static_cast<double>(rows);
   Traffic traffic;
@@ -70,9 +70,8 @@ Traffic step_traffic(const model::Model& model, int64_t rows, int64_t logits_row
   traffic.bytes += bytes_of(model.head);
   traffic.operations += 2.0 * static_cast<double>(logits_rows) * parameters_of(model.head);
   // Each query reads the cache of its own sequence once.
-  traffic.bytes += n * depth *
-                   static_cast<double>(c.cache_width() * cache_bytes *
-                                       static_cast<int64_t>(model.layers.size()));
+  traffic.bytes +=
+      n * depth * static_cast<double>(entry_bytes * static_cast<int64_t>(model.layers.size()));
   return traffic;
 }
 

@@ -18,6 +18,6 @@ struct Traffic {
 // `logits_rows` of them. distinct_experts: routed experts that the call touches, by layer (as a
 // trace of such a call shows). absorbed: MLA as generation does it.
 Traffic step_traffic(const model::Model& model, int64_t rows, int64_t logits_rows, double depth,
-                     std::span<const int64_t> distinct_experts, bool absorbed, int64_t cache_bytes);
+                     std::span<const int64_t> distinct_experts, bool absorbed, int64_t entry_bytes);
 
 }  // namespace hadal::eval

@@ -32,7 +32,7 @@ struct EngineOptions {
   double stall_max = 3;
   int64_t sequences_max = 32;                  // sequences that run at once; the others wait
   int64_t waiting_max = 10000;                 // requests that may wait
-  quant::Type cache_type = quant::Type::BF16;  // or F32
+  quant::Type cache_type = quant::Type::BF16;  // or F32; Q8_0 (KvCache)
   model::Precision precision = model::Precision::native;
   bool reuse_prefixes = true;
   // Asked by the engine's thread between layers: true abandons the step, which is computed again

@@ -48,6 +48,8 @@ EngineSizes choose_sizes(const model::ModelConfig& config, const EngineOptions& 
     fail(ErrorKind::usage,
          "a step of {} tokens, {} sequences, a context of {}: all must be positive",
          options.step_tokens, options.sequences_max, options.context_tokens);
+  if (options.cache_type == quant::Type::Q8_0 && options.precision != model::Precision::native)
+    fail(ErrorKind::usage, "an 8-bit cache belongs to native precision: --precision native");
   const int64_t trained = config.context_length;
   if (options.context_tokens > trained)
     fail(ErrorKind::limit, "a context of {} tokens is wanted, but the model was trained for {}",

@@ -82,8 +82,9 @@ struct Attend {
   float* state;       // [queries, 2]: maximum of scaled scores and sum of weights; -infinity, 0
   float* o;           // [queries, value_width], o_stride apart: weighted sum of values; 0
   int64_t o_stride;
-  void* scratch;       // attend_scratch_bytes, on 64 bytes
-  const void* follow;  // what will be read next, key_stride * 64 elements: for fetching; or null
+  void* scratch;         // attend_scratch_bytes, on 64 bytes
+  const void* follow;    // what will be read next: for fetching ahead; or null
+  int64_t follow_bytes;  // of it
 };
 
 // y[t * y_stride + c] = sum over r < rows of x_t[r] w[r][c], all BF16, as BF16 tiles add it
@@ -155,6 +156,8 @@ struct Table {
   // x rounded to BF16 (to nearest even) and back, in place.
   void (*round_bf16)(float* x, int64_t n);
   void (*float_to_bf16)(const float* x, int64_t n, uint16_t* y);
+  // Q8_0 blocks of n weights, decoded and rounded to BF16, halves away from zero.
+  void (*q8_0_to_bf16)(const void* blocks, int64_t n, uint16_t* y);
 };
 
 // Bytes of k activations, a multiple of 64 (so that rows stay aligned).

@@ -9,7 +9,7 @@
 namespace hadal::model {
 
 bool attends_bf16(const Context& context, const KvCache& cache) {
-  return context.precision == Precision::native && cache.type() == quant::Type::BF16;
+  return context.precision == Precision::native && cache.type() != quant::Type::F32;
 }
 
 Bf16Walk::Bf16Walk(const Context& context, const Queries& queries, uint16_t* packed)
@@ -28,7 +28,7 @@ void Bf16Walk::start() {
 }
 
 void Bf16Walk::attend_page(const kernels::Rows& keys, const kernels::Rows& values,
-                           int64_t page_first, const void* follow, Buffer& scratch) {
+                           int64_t page_first, std::span<const std::byte> follow, Buffer& scratch) {
   const Queries& q = queries_;
   kernels_->attend({.q = packed_,
                     .queries = q.count,
@@ -46,7 +46,8 @@ void Bf16Walk::attend_page(const kernels::Rows& keys, const kernels::Rows& value
                     .o = q.o,
                     .o_stride = q.o_stride,
                     .scratch = scratch.bytes(kernels::attend_scratch_bytes(q.width, q.o_width)),
-                    .follow = follow});
+                    .follow = follow.data(),
+                    .follow_bytes = static_cast<int64_t>(follow.size())});
 }
 
 void merge_bf16(const float* next_state, const float* next_o, int64_t width, float* state,

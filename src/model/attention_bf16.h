@@ -1,9 +1,11 @@
 // Attention on BF16 (docs/numerics.md): the walk of attention.h with queries, keys, values and
 // weights rounded, so that every product can go through BF16 tiles. It is the definition of
-// Precision::native where the cache holds BF16.
+// Precision::native unless the cache holds F32.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "model/attention.h"
 #include "model/buffer.h"
@@ -26,9 +28,9 @@ class Bf16Walk {
   void start();
   // Adds a page, in order, as attend_page: keys and values in BF16. Rows of keys lie at least
   // queries.width rounded up to 32 elements apart, and up to the next multiple of 16 are there.
-  // follow: the keys that will be asked for next, or null.
+  // follow: where in the cache the next page lies, or nothing.
   void attend_page(const kernels::Rows& keys, const kernels::Rows& values, int64_t page_first,
-                   const void* follow, Buffer& scratch);
+                   std::span<const std::byte> follow, Buffer& scratch);
 
   // Divides by the sums.
   void finish() { attend_finish(queries_); }

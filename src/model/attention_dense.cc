@@ -117,7 +117,7 @@ void DenseAttention::attend(const Batch& batch, const KvCache& cache, int64_t la
     const auto keys = page_rows(cache, layer, segment, page, kv_head * dim, n);
     const auto values = page_rows(cache, layer, segment, page, kv_width_ + kv_head * dim, n);
     if (bf16)
-      walk.attend_page(keys, values, first, nullptr, scratch.attend);
+      walk.attend_page(keys, values, first, {}, scratch.attend);
     else
       attend_page(context_.kernels, queries, keys, values, first, first == 0);
   }

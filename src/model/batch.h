@@ -35,6 +35,11 @@ struct Batch {
 kernels::Rows page_rows(const KvCache& cache, int64_t layer, const Segment& segment,
                         int64_t page_index, int64_t offset, int64_t count);
 
+// All elements of the first `count` entries of a page in BF16: as they lie, or decoded to
+// `storage`.
+kernels::Rows bf16_rows(const kernels::Table& kernels, const KvCache& cache, int64_t layer,
+                        const Segment& segment, int64_t page_index, int64_t count, Buffer& storage);
+
 // Rotates x, n elements, by the angles of its row.
 void rotate(const kernels::Table& kernels, RopeLayout layout, float* x, const float* angles,
             int64_t n);

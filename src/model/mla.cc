@@ -18,6 +18,8 @@ Mla::Mla(const Context& context, const ModelConfig& config)
 
 void Mla::forward(const Attention& w, Input& x, const Batch& batch, KvCache& cache, int64_t layer,
                   float* y) {
+  HADAL_CHECK(cache.type() != quant::Type::Q8_0 || attends_bf16(context_, cache),
+              "an 8-bit cache outside of native precision");
   const int64_t out_width = config_.heads * config_.v_dim;
   out_ = out_buffer_.get(batch.rows() * out_width);
   project(w, x, batch, cache, layer);

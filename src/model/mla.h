@@ -5,7 +5,9 @@
 // the queries are brought into the latent space instead, and attend to the cache as it is.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "model/attention.h"
@@ -63,8 +65,8 @@ class Mla {
   int64_t latent_stride() const;
   void prepare_window(const Attention& w, const Batch& batch, const KvCache& cache, int64_t layer,
                       int64_t first);
-  void attend_window(const Attention& w, const Batch& batch, const KvCache& cache, int64_t layer,
-                     int64_t expanded, int64_t head, int64_t first, Scratch& scratch);
+  void attend_window(const Attention& w, const Batch& batch, int64_t expanded, int64_t head,
+                     int64_t first, Scratch& scratch);
   void expand_piece(const Attention& w, int64_t head, int64_t row, int64_t n, Scratch& scratch);
   void expand_keys_transposed(const Matrix& k_b, int64_t head, int64_t row, int64_t n, float* keys,
                               int64_t stride, Scratch& scratch);
@@ -81,7 +83,8 @@ class Mla {
   void attend_spans(const Batch& batch, const KvCache& cache, int64_t layer);
   void attend_spans_bf16(const Batch& batch, const KvCache& cache, int64_t layer);
   void attend_span_bf16(const Batch& batch, const KvCache& cache, int64_t layer, int64_t span,
-                        int64_t first_head, int64_t heads, const void* follow, Scratch& scratch);
+                        int64_t first_head, int64_t heads, std::span<const std::byte> follow,
+                        Scratch& scratch);
   Queries span_queries(const Batch& batch, int64_t span, int64_t first_head, int64_t heads) const;
   const Segment& segment_of(const Batch& batch, const Span& span) const;
   void merge_spans(int64_t slot, int64_t index_in_wave, int64_t head, bool bf16);
@@ -92,7 +95,8 @@ class Mla {
   const int64_t key_dim_;    // nope + rope
   const int64_t entry_dim_;  // kv_lora + rope
   Buffer q_a_buffer_, q_buffer_, kv_a_buffer_, out_buffer_, absorbed_buffer_, latent_out_buffer_;
-  Buffer span_buffer_, state_buffer_, packed_buffer_, latents_buffer_, prepared_buffer_;
+  Buffer span_buffer_, state_buffer_, packed_buffer_, latents_buffer_, prepared_buffer_,
+      ropes_buffer_;
   float* q_a_ = nullptr;           // [rows, q_lora]
   float* q_ = nullptr;             // [rows, heads, nope + rope]
   float* kv_a_ = nullptr;          // [rows, kv_lora + rope]
@@ -102,6 +106,7 @@ class Mla {
   float* span_state_ = nullptr;    // [spans of a wave, heads, 2]
   float* latent_out_ = nullptr;    // [absorbed rows, heads, kv_lora]
   uint16_t* latents_ = nullptr;    // [expanded segments, window, kv_lora rounded up to 32], BF16
+  uint16_t* ropes_ = nullptr;      // [expanded segments, window, rope], BF16
   std::byte* prepared_ = nullptr;  // the same in the form that products take
   int64_t prepared_stride_ = 0;    // bytes
   Input q_a_input_, out_input_;

@@ -30,6 +30,12 @@ int64_t span_pages(int64_t pages) {
   return size;
 }
 
+std::span<const std::byte> page_bytes(const KvCache& cache, int64_t layer, const Segment& segment,
+                                      int64_t page) {
+  return {cache.page(layer, segment.pages[static_cast<size_t>(page)]),
+          static_cast<size_t>(KvCache::page_tokens * cache.entry_bytes())};
+}
+
 }  // namespace
 
 void Mla::find_absorbed(const Batch& batch) {
@@ -158,10 +164,10 @@ void Mla::attend_spans_bf16(const Batch& batch, const KvCache& cache, int64_t la
   context_.pool.parallel_for(tasks, together, [&](int64_t begin, int64_t end, int thread) {
     for (int64_t task = begin; task < end; ++task) {
       const int64_t head = task % groups * heads_per_bf16_task;
-      const void* follow = nullptr;
+      std::span<const std::byte> follow;
       if (task + 1 < end) {
         const Span& next = spans_[static_cast<size_t>((task + 1) / groups)];
-        follow = page_rows(cache, layer, segment_of(batch, next), next.first_page, 0, 1).data;
+        follow = page_bytes(cache, layer, segment_of(batch, next), next.first_page);
       }
       attend_span_bf16(batch, cache, layer, task / groups, head,
                        std::min(heads_per_bf16_task, config_.heads - head), follow,
@@ -211,7 +217,7 @@ void Mla::attend_span(const Batch& batch, const KvCache& cache, int64_t layer, i
 
 void Mla::attend_span_bf16(const Batch& batch, const KvCache& cache, int64_t layer,
                            int64_t span_index, int64_t first_head, int64_t heads,
-                           const void* follow, Scratch& scratch) {
+                           std::span<const std::byte> follow, Scratch& scratch) {
   const Span& span = spans_[static_cast<size_t>(span_index)];
   const Segment& segment = segment_of(batch, span);
   const Queries queries = span_queries(batch, span_index, first_head, heads);
@@ -226,9 +232,9 @@ void Mla::attend_span_bf16(const Batch& batch, const KvCache& cache, int64_t lay
   for (int64_t page = span.first_page; page < end_page; ++page) {
     const int64_t page_first = page * KvCache::page_tokens;
     const int64_t n = std::min(KvCache::page_tokens, queries.first_position + 1 - page_first);
-    const auto entries = page_rows(cache, layer, segment, page, 0, n);
-    const void* next =
-        page + 1 < end_page ? page_rows(cache, layer, segment, page + 1, 0, n).data : follow;
+    const auto entries =
+        bf16_rows(context_.kernels, cache, layer, segment, page, n, scratch.bf16_keys);
+    const auto next = page + 1 < end_page ? page_bytes(cache, layer, segment, page + 1) : follow;
     walk.attend_page(entries, entries, page_first, next, scratch.attend);
   }
 }

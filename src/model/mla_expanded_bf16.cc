@@ -3,7 +3,6 @@
 // take, for all heads; then each head of each prompt, one task, rebuilds its keys and values, some
 // pages at a time, and all its queries attend to them.
 #include <algorithm>
-#include <cstring>
 
 #include "base/scalar.h"
 #include "kernels/attend.h"
@@ -37,7 +36,7 @@ void Mla::attend_expanded_bf16(const Attention& w, const Batch& batch, const KvC
     prepare_window(w, batch, cache, layer, first);
     context_.pool.parallel_for(tasks, 1, [&](int64_t begin, int64_t task_end, int thread) {
       for (int64_t task = begin; task < task_end; ++task)
-        attend_window(w, batch, cache, layer, task / heads, task % heads, first,
+        attend_window(w, batch, task / heads, task % heads, first,
                       scratch_[static_cast<size_t>(thread)]);
     });
   }
@@ -88,22 +87,28 @@ void Mla::prepare_window(const Attention& w, const Batch& batch, const KvCache& 
   const auto activation = activation_for(context_.precision, matrix.type);
   latents_ =
       reinterpret_cast<uint16_t*>(latents_buffer_.bytes(2 * segments * window * latent_stride()));
+  ropes_ =
+      reinterpret_cast<uint16_t*>(ropes_buffer_.bytes(2 * segments * window * config_.qk_rope_dim));
   prepared_stride_ = kernels::activation_bytes(activation, lora);
   prepared_ = prepared_buffer_.bytes(segments * window * prepared_stride_);
   constexpr int64_t pages = window / page_tokens;
   context_.pool.parallel_for(segments * pages, 1, [&](int64_t begin, int64_t end, int thread) {
-    float* row = scratch_[static_cast<size_t>(thread)].latents.get(lora);
+    Scratch& scratch = scratch_[static_cast<size_t>(thread)];
+    float* row = scratch.latents.get(lora);
     for (int64_t i = begin; i < end; ++i) {
       const int64_t expanded = expanded_[static_cast<size_t>(i / pages)];
       const Segment& segment = batch.segments[static_cast<size_t>(expanded)];
       const int64_t position = first + i % pages * page_tokens;
       const int64_t n = std::min(page_tokens, end_of(segment) - position);
       if (n <= 0) continue;
-      const auto entries = page_rows(cache, layer, segment, position / page_tokens, 0, n);
+      const auto entries = bf16_rows(context_.kernels, cache, layer, segment,
+                                     position / page_tokens, n, scratch.bf16_keys);
       for (int64_t j = 0; j < n; ++j) {
         const int64_t to = i * page_tokens + j;
         uint16_t* latent = latents_ + to * latent_stride();
-        std::copy_n(static_cast<const uint16_t*>(entries.data) + j * entries.stride, lora, latent);
+        const auto* entry = static_cast<const uint16_t*>(entries.data) + j * entries.stride;
+        std::copy_n(entry, lora, latent);
+        std::copy_n(entry + lora, config_.qk_rope_dim, ropes_ + to * config_.qk_rope_dim);
         std::fill_n(latent + lora, latent_stride() - lora, uint16_t{0});
         for (int64_t c = 0; c < lora; ++c) row[c] = bf16_to_float(latent[c]);
         prepare_rows(context_, activation, row, lora, 1, lora, prepared_ + to * prepared_stride_,
@@ -114,8 +119,8 @@ void Mla::prepare_window(const Attention& w, const Batch& batch, const KvCache& 
 }
 
 // One head of one segment on its way through a window.
-void Mla::attend_window(const Attention& w, const Batch& batch, const KvCache& cache, int64_t layer,
-                        int64_t expanded, int64_t head, int64_t first, Scratch& scratch) {
+void Mla::attend_window(const Attention& w, const Batch& batch, int64_t expanded, int64_t head,
+                        int64_t first, Scratch& scratch) {
   const Segment& segment =
       batch.segments[static_cast<size_t>(expanded_[static_cast<size_t>(expanded)])];
   Bf16Walk& walk = walks_[static_cast<size_t>(expanded * config_.heads + head)];
@@ -129,15 +134,12 @@ void Mla::attend_window(const Attention& w, const Batch& batch, const KvCache& c
     const auto* values = reinterpret_cast<const uint16_t*>(scratch.bf16_values.bytes(0));
     for (int64_t j = 0; j < n; j += page_tokens) {
       const int64_t count = std::min(page_tokens, n - j);
-      const auto rope =
-          page_rows(cache, layer, segment, (begin + j) / page_tokens, config_.kv_lora_rank, count);
       for (int64_t i = 0; i < count; ++i)
-        std::memcpy(keys + (j + i) * stride + config_.qk_nope_dim,
-                    static_cast<const uint16_t*>(rope.data) + i * rope.stride,
-                    static_cast<size_t>(config_.qk_rope_dim) * sizeof(uint16_t));
+        std::copy_n(ropes_ + (row + j + i) * config_.qk_rope_dim, config_.qk_rope_dim,
+                    keys + (j + i) * stride + config_.qk_nope_dim);
       walk.attend_page({quant::Type::BF16, keys + j * stride, count, stride},
                        {quant::Type::BF16, values + j * config_.v_dim, count, config_.v_dim},
-                       begin + j, nullptr, scratch.attend);
+                       begin + j, {}, scratch.attend);
     }
   }
 }

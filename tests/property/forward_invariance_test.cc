@@ -189,6 +189,7 @@ std::vector<Case> cases() {
   add("mla_q4_k", {.type = Type::Q4_K, .hidden = 256}, Precision::native, Type::BF16);
   add("mla_split_q6_k", {.type = Type::Q6_K, .hidden = 256, .split_kv_b = true}, Precision::native,
       Type::BF16);
+  add("mla_8_bit_cache", {.type = Type::Q8_0, .hidden = 96}, Precision::native, Type::Q8_0);
   add("mla_q8_0_as_f32", {.type = Type::Q8_0}, Precision::f32, Type::F32);
   add("llama_f32", {.architecture = llama}, Precision::native, Type::F32);
   add("qwen2_bf16", {.architecture = qwen2, .type = Type::BF16}, Precision::native, Type::BF16);

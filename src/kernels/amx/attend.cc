@@ -46,7 +46,7 @@ class Ahead {
  public:
   Ahead(const Attend& a, int64_t slots)
       : at_(static_cast<const char*>(a.follow)),
-        bytes_(2 * attend_page * a.key_stride),
+        bytes_(a.follow_bytes),
         waves_((waves_in_page + slots - 1) / slots) {}
 
   // To be called `slots` times while a page is worked on.

@@ -186,6 +186,26 @@ void float_to_bf16(const float* x, int64_t n, uint16_t* y) {
   for (; i < n; ++i) y[i] = hadal::float_to_bf16(x[i]);
 }
 
+void q8_0_to_bf16(const void* blocks, int64_t n, uint16_t* y) {
+  const auto* block = static_cast<const char*>(blocks);
+  const __m256i half = _mm256_set1_epi32(0x8000);
+  for (int64_t i = 0; i < n; i += 32, block += 34) {
+    uint16_t scale;
+    __builtin_memcpy(&scale, block, 2);
+    const __m256 d = _mm256_set1_ps(f16_to_float(scale));
+    for (int64_t j = 0; j < 32; j += 16) {
+      const __m128i codes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(block + 2 + j));
+      const __m256 a = _mm256_mul_ps(d, _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(codes)));
+      const __m256 b = _mm256_mul_ps(
+          d, _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_unpackhi_epi64(codes, codes))));
+      const __m256i low = _mm256_srli_epi32(_mm256_add_epi32(_mm256_castps_si256(a), half), 16);
+      const __m256i high = _mm256_srli_epi32(_mm256_add_epi32(_mm256_castps_si256(b), half), 16);
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(y + i + j),
+                          _mm256_permute4x64_epi64(_mm256_packus_epi32(low, high), 0xd8));
+    }
+  }
+}
+
 namespace {
 
 // Largest magnitude of `vectors` times eight floats.

@@ -107,5 +107,6 @@ void silu_mul(const float* gate, const float* up, int64_t n, float* y);
 void add_scaled(float a, const float* x, int64_t n, float* y);
 void round_bf16(float* x, int64_t n);
 void float_to_bf16(const float* x, int64_t n, uint16_t* y);
+void q8_0_to_bf16(const void* blocks, int64_t n, uint16_t* y);
 
 }  // namespace hadal::kernels::avx2

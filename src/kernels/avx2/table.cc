@@ -25,6 +25,7 @@ Table make_table() {
   table.add_scaled = add_scaled;
   table.round_bf16 = round_bf16;
   table.float_to_bf16 = float_to_bf16;
+  table.q8_0_to_bf16 = q8_0_to_bf16;
   return table;
 }
 

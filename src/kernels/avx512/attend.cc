@@ -209,4 +209,23 @@ void pack_queries(const float* q, int64_t stride, int64_t queries, int64_t width
   }
 }
 
+// Two codes lie in each lane: the even one is shifted to the top alone, the odd one is left there,
+// both as multiples of 2^24, which the scale takes back exactly.
+void q8_0_to_bf16(const void* blocks, int64_t n, uint16_t* y) {
+  const auto* block = static_cast<const char*>(blocks);
+  const Ints half = set32(0x8000);
+  const Ints top = set32(static_cast<int32_t>(0xffff0000u));
+  for (int64_t i = 0; i < n; i += 32, block += 34) {
+    uint16_t scale;
+    __builtin_memcpy(&scale, block, 2);
+    const Floats d = set_floats(f16_to_float(scale) * 0x1p-24f);
+    const Ints codes = load_u16_as_i32(block + 2);
+    const Ints odd = bit_and(shift_left32<16>(codes), set32(static_cast<int32_t>(0xff000000u)));
+    const Floats a = mul_floats(d, to_floats(shift_left32<24>(codes)));
+    const Floats b = mul_floats(d, to_floats(odd));
+    store(y + i, bit_or(shift_right32<16>(add32(as_ints(a), half)),
+                        bit_and(add32(as_ints(b), half), top)));
+  }
+}
+
 }  // namespace hadal::kernels::HADAL_WIDE

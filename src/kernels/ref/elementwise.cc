@@ -75,4 +75,16 @@ void float_to_bf16(const float* x, int64_t n, uint16_t* y) {
   for (int64_t i = 0; i < n; ++i) y[i] = hadal::float_to_bf16(x[i]);
 }
 
+void q8_0_to_bf16(const void* blocks, int64_t n, uint16_t* y) {
+  const auto* block = static_cast<const char*>(blocks);
+  for (int64_t i = 0; i < n; i += 32, block += 34) {
+    uint16_t d;
+    __builtin_memcpy(&d, block, 2);
+    for (int64_t j = 0; j < 32; ++j) {
+      const float x = f16_to_float(d) * static_cast<float>(static_cast<int8_t>(block[2 + j]));
+      y[i + j] = static_cast<uint16_t>((float_bits(x) + 0x8000u) >> 16);
+    }
+  }
+}
+
 }  // namespace hadal::kernels::ref

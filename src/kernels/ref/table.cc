@@ -23,6 +23,7 @@ const Table& ref_table() {
       .add_scaled = ref::add_scaled,
       .round_bf16 = ref::round_bf16,
       .float_to_bf16 = ref::float_to_bf16,
+      .q8_0_to_bf16 = ref::q8_0_to_bf16,
   };
   return table;
 }

@@ -13,6 +13,7 @@
 
 #include "base/scalar.h"
 #include "kernels/tables.h"
+#include "unit/kernels/random_matrix.h"
 
 namespace hadal::kernels {
 namespace {
@@ -72,7 +73,8 @@ struct Problem {
                     .o = o.data(),
                     .o_stride = s.value_width + 1,
                     .scratch = aligned(scratch.data()),
-                    .follow = page + 1 < pages ? keys.data() + after * key_stride : nullptr});
+                    .follow = page + 1 < pages ? keys.data() + after * key_stride : nullptr,
+                    .follow_bytes = 2 * attend_page * key_stride});
     }
   }
 
@@ -156,6 +158,17 @@ TEST_P(AttendEquality, TransposedProducts) {
               << n << " of " << rows << " x " << cols << " times " << scale;
       }
     }
+  }
+}
+
+TEST_P(AttendEquality, EightBitEntries) {
+  std::mt19937 random(8);
+  for (const int64_t n : {32, 96, 576}) {
+    const RandomMatrix blocks(quant::Type::Q8_0, 1, n, random);
+    std::vector<uint16_t> expected(static_cast<size_t>(n)), y = expected;
+    ref_table().q8_0_to_bf16(blocks.matrix.data, n, expected.data());
+    table->q8_0_to_bf16(blocks.matrix.data, n, y.data());
+    ASSERT_EQ(expected, y);
   }
 }
 
