@@ -78,6 +78,10 @@ class HttpClient {
       if (!read_some(timeout_ms)) return false;
     return true;
   }
+  void wait_size(size_t bytes) {
+    while (in_.size() < bytes && read_some(20'000)) {
+    }
+  }
   // True if the server closes within the time; what it sent before is in received().
   bool wait_closed(int timeout_ms) {
     const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms);

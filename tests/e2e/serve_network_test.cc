@@ -1,5 +1,6 @@
 // hadal serve and clients that misbehave, leave, or wait.
 #include <array>
+#include <fstream>
 #include <thread>
 
 #include "e2e/server_process.h"
@@ -243,6 +244,53 @@ TEST_F(ServeNetworkTest, ConnectionsAreBounded) {
     usleep(10'000);
   }
   EXPECT_EQ(status, 200);
+}
+
+TEST_F(ServeNetworkTest, ClientsMayLeaveAtAnyByteOfAStream) {
+  const ServerProcess server(model_);
+  Json body = user_says("What is 7 + 5?");
+  body["stream"] = true;
+  HttpClient whole(server.port());
+  whole.send_post("/chat/completions", body.dump(), "Connection: close\r\n");
+  ASSERT_TRUE(whole.wait_closed(10'000));
+  for (size_t bytes = 0; bytes < whole.received().size(); bytes += 61) {
+    HttpClient client(server.port());
+    client.send_post("/chat/completions", body.dump(), "Connection: close\r\n");
+    client.wait_size(bytes);
+  }
+  EXPECT_TRUE(server.metric_becomes("hadal_running", 0));
+  EXPECT_TRUE(server.metric_becomes("hadal_connections", 1));
+  EXPECT_EQ(server.metric("hadal_finished_total{reason=\"error\"}"), 0);
+}
+
+TEST_F(ServeNetworkTest, TheAccessLogHasNumbersAndNoWords) {
+  const std::string path = folder_ + "/access.log";
+  std::string id;
+  {
+    ServerProcess server(model_, {"--access-log", path});
+    const Reply reply =
+        HttpClient(server.port())
+            .post("/chat/completions", user_says("What is the capital of France?").dump());
+    id = reply.header("x-request-id");
+    HttpClient(server.port()).get("/nothing?secret=word");
+    server.signal(SIGTERM);
+    EXPECT_EQ(server.leave(), 0);
+  }
+  std::ifstream file(path);
+  bool found = false;
+  for (std::string line; std::getline(file, line);) {
+    const Json json = Json::parse(line);
+    EXPECT_EQ(line.find("France"), std::string::npos);
+    EXPECT_EQ(line.find("Paris"), std::string::npos);
+    EXPECT_EQ(line.find("secret"), std::string::npos);
+    if (json["id"] != id) continue;
+    found = true;
+    EXPECT_EQ(json["status"], 200);
+    EXPECT_GT(json["prompt_tokens"], 0);
+    EXPECT_GT(json["completion_tokens"], 0);
+    EXPECT_EQ(json["finish"], "stop");
+  }
+  EXPECT_TRUE(found);
 }
 
 TEST_F(ServeNetworkTest, Http10GetsABodyUntilTheEnd) {

@@ -1,6 +1,7 @@
 // `hadal serve` as a process of its own.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <string>
 #include <vector>
@@ -15,7 +16,9 @@ class ServerProcess {
   // Starts it on a free port and waits until the model is loaded.
   explicit ServerProcess(const std::string& model, const std::vector<std::string>& more = {},
                          bool ready = true) {
-    std::vector<std::string> arguments = {"serve", model, "--port", "0", "--access-log", ""};
+    std::vector<std::string> arguments = {"serve", model, "--port", "0"};
+    if (std::find(more.begin(), more.end(), "--access-log") == more.end())
+      arguments.insert(arguments.end(), {"--access-log", ""});
     arguments.insert(arguments.end(), more.begin(), more.end());
     int err[2];
     if (pipe2(err, O_CLOEXEC) != 0) return;
