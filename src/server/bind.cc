@@ -128,6 +128,20 @@ tokenizer::Dialogue shown_dialogue(const ChatRequest& request) {
   return dialogue;
 }
 
+// What asks for more than a prompt can: sampling would have to be constrained, and is not. To
+// answer as if it were is worse than to refuse.
+void refuse_constraints(const CommonRequest& common, const ChatRequest* chat) {
+  const auto refuse = [](const char* param) {
+    throw ApiError(400, fmt::format("{}: this server cannot enforce it", param), param);
+  };
+  if (!common.grammar.empty()) refuse("grammar");
+  if (chat == nullptr) return;
+  if (chat->format.kind != ResponseFormat::Kind::text) refuse("response_format");
+  const ToolChoice::Kind choice = chat->tool_choice.kind;
+  if (choice == ToolChoice::Kind::required || choice == ToolChoice::Kind::named)
+    refuse("tool_choice");
+}
+
 struct FimMarkers {
   int32_t begin = -1, hole = -1, end = -1;
 };
@@ -151,6 +165,7 @@ FimMarkers fim_markers(const ServedModel& model) {
 
 std::vector<int32_t> chat_prompt(const ServedModel& model, const ChatRequest& request, Bound& bound,
                                  const Binding& binding) {
+  refuse_constraints(request, nullptr);
   check_name(model, request);
   const Generation generation = require_generation(model);
   tokenizer::EncodeOptions encode = encode_options(model, request, bound.warning);
@@ -181,6 +196,7 @@ std::string chat_prompt_text(const ServedModel& model, const ChatRequest& reques
 }
 
 Bound bind_chat(const ServedModel& model, const ChatRequest& request, const Binding& binding) {
+  refuse_constraints(request, &request);
   Bound form;
   infer::Request made;
   made.prompt = chat_prompt(model, request, form, binding);
@@ -198,6 +214,7 @@ Bound bind_chat(const ServedModel& model, const ChatRequest& request, const Bind
 
 Bound bind_completion(const ServedModel& model, const CompletionRequest& request,
                       const Binding& binding) {
+  refuse_constraints(request, nullptr);
   check_name(model, request);
   const Tokenizer& tokenizer = *model.loaded.tokenizer;
   infer::Request made;
