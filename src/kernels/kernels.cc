@@ -37,6 +37,7 @@ const Table& choose() {
 
 int64_t activation_bytes(Activation activation, int64_t k) {
   if (activation == Activation::f32) return (k * 4 + 63) & ~int64_t{63};
+  if (activation == Activation::bf16) return (k * 2 + 63) & ~int64_t{63};
   return q8_bytes(activation, k);
 }
 
@@ -57,14 +58,32 @@ Activation native_activation(quant::Type type) {
     case quant::Type::Q6_K:
     case quant::Type::IQ4_XS:
       return Activation::q8_256;
-    case quant::Type::F32:
-    case quant::Type::F16:
     case quant::Type::BF16:
     case quant::Type::FP8_E4M3:
+      return Activation::bf16;
+    case quant::Type::F32:
+    case quant::Type::F16:
     case quant::Type::I32:
       return Activation::f32;
   }
   return Activation::f32;
+}
+
+void convert(const Table& table, Activation activation, const float* x, int64_t k, void* out) {
+  switch (activation) {
+    case Activation::f32:
+      std::memcpy(out, x, static_cast<size_t>(k) * sizeof(float));
+      return;
+    case Activation::q8_32:
+    case Activation::q8_256:
+      return table.quantize(activation, x, k, out);
+    case Activation::bf16: {
+      auto* halves = static_cast<uint16_t*>(out);
+      table.float_to_bf16(x, k, halves);
+      std::memset(halves + k, 0, static_cast<size_t>(activation_bytes(activation, k) - 2 * k));
+      return;
+    }
+  }
 }
 
 const Table* table_by_name(const char* name) {

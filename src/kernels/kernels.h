@@ -12,6 +12,9 @@
 //            sum of a block (32, or 256 with the 6-bit scales inside) is exact, then one fma per
 //            block, in block order, from +0: acc = fma(d_w * d_x, sum, acc); formats with a minimum
 //            do a second fma per block right after it: acc = fma(m_w * d_x, sum of minima, acc).
+//   tile     BF16 and FP8 weights times activations rounded to BF16, as AMX adds them: K in steps
+//   of
+//            32, each two chains of fma over its even and odd elements (kernels/flush.h).
 //   axpy     y[c] = fma(x[r], w[r][c], y[c]), r in order.
 #pragma once
 
@@ -39,7 +42,9 @@ enum class Activation : uint8_t {
   f32,     // floats; weights are decoded to float: dot16
   q8_32,   // int8 in blocks of 32, for formats with blocks of 32
   q8_256,  // int8 in blocks of 256, for formats with blocks of 256
+  bf16,    // BF16, +0 up to a multiple of 32; for BF16 and FP8 weights: tile
 };
+constexpr int activation_count = 4;
 
 // y[t * y_stride + (r - row_begin)] = dot(row r of w, x_t), for r in [row_begin, row_end), t in [0,
 // n).
@@ -106,7 +111,11 @@ struct Table {
   const char* name;  // "ref", "avx2", "avx512", "amx"
 
   // ---- products
-  void (*matmul)(const Matmul&);
+  void (*products[activation_count])(const Matmul&);  // by Activation
+  void matmul(const Matmul& m) const { products[static_cast<int>(m.activation)](m); }
+  void set_product(Activation activation, void (*product)(const Matmul&)) {
+    products[static_cast<int>(activation)] = product;
+  }
   // y[t * y_stride + c] = sum over r in [row_begin, row_end) of x[t * x_stride + r - row_begin] *
   // w[r][c], by axpy from +0 (the product with the transposed matrix). x, y in floats; scratch
   // holds w->cols floats.
@@ -162,8 +171,11 @@ struct Table {
 
 // Bytes of k activations, a multiple of 64 (so that rows stay aligned).
 int64_t activation_bytes(Activation activation, int64_t k);
-// The integer activation that a weight type is defined with; f32 if it has none (F32 F16 BF16 FP8).
+// The activation that a weight type is defined with: f32 for F32 and F16, bf16 for BF16 and FP8, an
+// integer form for the others.
 Activation native_activation(quant::Type type);
+// Brings k finite floats into a form; out holds activation_bytes and starts on 64 bytes.
+void convert(const Table& table, Activation activation, const float* x, int64_t k, void* out);
 
 // The table of the best instruction set here, or of HADAL_ISA if set to a name. Throws
 // Error(usage) if HADAL_ISA names one that this machine or build lacks. Chosen once.

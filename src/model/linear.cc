@@ -28,11 +28,7 @@ constexpr int64_t convert_grain = 4;
 
 void convert_row(const Context& context, Activation activation, const float* x, int64_t k,
                  std::byte* out) {
-  if (activation != Activation::f32) {
-    context.kernels.quantize(activation, x, k, out);
-    return;
-  }
-  std::memcpy(out, x, static_cast<size_t>(k) * sizeof(float));
+  kernels::convert(context.kernels, activation, x, k, out);
   if (context.precision == Precision::bf16)
     context.kernels.round_bf16(reinterpret_cast<float*>(out), k);
 }

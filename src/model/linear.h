@@ -57,7 +57,7 @@ class Input {
   int64_t stride_ = 0, n_ = 0, k_ = 0;
   Input* from_ = nullptr;
   std::span<const int32_t> rows_;
-  Form forms_[3];
+  Form forms_[kernels::activation_count];
 };
 
 // The form in which activations meet weights of this type.

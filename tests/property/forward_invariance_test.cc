@@ -185,6 +185,9 @@ std::vector<Case> cases() {
   add("mla_split_q8_0", {.type = Type::Q8_0, .split_kv_b = true}, Precision::native, Type::BF16);
   add("mla_q4_0_softmax", {.type = Type::Q4_0, .scoring = model::Scoring::softmax},
       Precision::native, Type::BF16);
+  add("mla_native_bf16", {.type = Type::BF16}, Precision::native, Type::BF16);
+  add("mla_split_native_bf16", {.type = Type::BF16, .split_kv_b = true}, Precision::native,
+      Type::BF16);
   add("mla_fp8", {.type = Type::FP8_E4M3, .hidden = 96}, Precision::native, Type::BF16);
   add("mla_q4_k", {.type = Type::Q4_K, .hidden = 256}, Precision::native, Type::BF16);
   add("mla_split_q6_k", {.type = Type::Q6_K, .hidden = 256, .split_kv_b = true}, Precision::native,

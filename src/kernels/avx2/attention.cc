@@ -87,7 +87,8 @@ void attention_scores(const float* q, int64_t q_stride, int64_t queries, const R
                       int64_t width, float scale, float* s, int64_t s_stride) {
   const int64_t bytes = keys->type == Type::F32 ? 4 : 2;
   const Matrix w = {keys->type, keys->data, keys->count, width, keys->stride * bytes, nullptr, 0};
-  matmul_float({&w, 0, keys->count, Activation::f32, q, q_stride * 4, queries, s, s_stride}, scale);
+  matmul_scaled({&w, 0, keys->count, Activation::f32, q, q_stride * 4, queries, s, s_stride},
+                scale);
 }
 
 void attention_values(const float* p, int64_t p_stride, int64_t queries, const Rows* values,

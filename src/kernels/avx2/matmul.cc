@@ -1,4 +1,4 @@
-// Which kernel meets which product.
+// Which kernel meets which integer format.
 #include "kernels/avx2/quantised.h"
 
 namespace hadal::kernels::avx2 {
@@ -20,8 +20,7 @@ void product(const Matmul& m) {
 
 }  // namespace
 
-void matmul(const Matmul& m) {
-  if (m.activation == Activation::f32) return matmul_float(m, 1.0f);
+void matmul_quantised(const Matmul& m) {
   switch (m.w->type) {
     case Type::Q8_0:
       return product<Q8_0>(m);

@@ -234,7 +234,11 @@ void decode_row(const Matrix* w, int64_t row, float* out) {
   decode_floats(*w, row, 0, w->cols, out);
 }
 
-void matmul_float(const Matmul& m, float scale) {
+void matmul_float(const Matmul& m) {
+  matmul_scaled(m, 1.0f);
+}
+
+void matmul_scaled(const Matmul& m, float scale) {
   if (m.n <= 2) {  // more tokens are worth a decoding pass
     if (m.w->type == Type::F32) return stream_rows<Type::F32>(m, scale);
     if (m.w->type == Type::F16) return stream_rows<Type::F16>(m, scale);

@@ -78,9 +78,12 @@ static inline __m256i round_to_bf16(__m256 x) {
   return _mm256_blendv_epi8(rounded, quiet, nan);
 }
 
-void matmul(const Matmul& m);
-// Activation::f32; every output is multiplied by scale.
-void matmul_float(const Matmul& m, float scale);
+// By Activation: f32; q8_32 and q8_256; bf16.
+void matmul_float(const Matmul& m);
+void matmul_quantised(const Matmul& m);
+void matmul_bf16(const Matmul& m);
+// matmul_float with every output multiplied by scale.
+void matmul_scaled(const Matmul& m, float scale);
 void matmul_transposed(const Matrix* w, int64_t row_begin, int64_t row_end, const float* x,
                        int64_t x_stride, int64_t n, float* y, int64_t y_stride, float* scratch);
 // Weights [begin, begin + count) of a row as floats; begin a multiple of 256 for FP8 and blocks.

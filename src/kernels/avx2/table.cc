@@ -8,7 +8,10 @@ namespace {
 Table make_table() {
   Table table = ref_table();
   table.name = "avx2";
-  table.matmul = matmul;
+  table.set_product(Activation::f32, matmul_float);
+  table.set_product(Activation::q8_32, matmul_quantised);
+  table.set_product(Activation::q8_256, matmul_quantised);
+  table.set_product(Activation::bf16, matmul_bf16);
   table.matmul_transposed = matmul_transposed;
   table.decode_row = decode_row;
   table.quantize = quantize;

@@ -9,10 +9,14 @@ using quant::Type;
 // From this many activations on, the tables below are faster.
 constexpr int64_t stream_tokens_max = 4;
 
-void (*matmul_below)(const Matmul&) = nullptr;
+void (*products_below[activation_count])(const Matmul&);
 
-void matmul(const Matmul& m) {
-  if (m.activation == Activation::f32 || m.n > stream_tokens_max) return matmul_below(m);
+void matmul_below(const Matmul& m) {
+  products_below[static_cast<int>(m.activation)](m);
+}
+
+void matmul_integers(const Matmul& m) {
+  if (m.n > stream_tokens_max) return matmul_below(m);
   switch (m.w->type) {
     case Type::Q8_0:
       return stream<Q8_0>(m);
@@ -48,8 +52,9 @@ void matmul(const Matmul& m) {
 }  // namespace
 
 void add_matmul(Table& table) {
-  matmul_below = table.matmul;
-  table.matmul = matmul;
+  for (int i = 0; i < activation_count; ++i) products_below[i] = table.products[i];
+  table.set_product(Activation::q8_32, matmul_integers);
+  table.set_product(Activation::q8_256, matmul_integers);
 }
 
 }  // namespace hadal::kernels::HADAL_WIDE

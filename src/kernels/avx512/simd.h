@@ -23,7 +23,7 @@ HADAL_OP Ints pattern() {
   return load(v.b);
 }
 
-// Puts matmul in front of the table's own, which keeps what AVX-512 does not improve.
+// Puts products in front of the table's own, which keep what AVX-512 does not improve.
 void add_matmul(Table& table);
 
 }  // namespace hadal::kernels::HADAL_WIDE

@@ -42,14 +42,16 @@ void row_times_floats(const Matmul& m, int64_t row, int64_t t0, int64_t n) {
 
 }  // namespace
 
-void matmul(const Matmul& m) {
+void matmul_float(const Matmul& m) {
   for (int64_t row = m.row_begin; row < m.row_end; ++row) {
-    if (m.activation == Activation::f32) {
-      for (int64_t t = 0; t < m.n; t += group) {
-        row_times_floats(m, row, t, std::min(group, m.n - t));
-      }
-      continue;
+    for (int64_t t = 0; t < m.n; t += group) {
+      row_times_floats(m, row, t, std::min(group, m.n - t));
     }
+  }
+}
+
+void matmul_quantised(const Matmul& m) {
+  for (int64_t row = m.row_begin; row < m.row_end; ++row) {
     for (int64_t t = 0; t < m.n; ++t) {
       const void* x = static_cast<const char*>(m.x) + t * m.x_stride;
       m.y[t * m.y_stride + row - m.row_begin] = dot_quantised(*m.w, row, x);

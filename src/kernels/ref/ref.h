@@ -9,7 +9,10 @@ float dot16(const float* a, const float* b, int64_t k);
 // Row `row` of w times quantised activations x, in the type's own definition.
 float dot_quantised(const Matrix& w, int64_t row, const void* x);
 
-void matmul(const Matmul& m);
+// By Activation: f32; q8_32 and q8_256; bf16.
+void matmul_float(const Matmul& m);
+void matmul_quantised(const Matmul& m);
+void matmul_bf16(const Matmul& m);
 void matmul_transposed(const Matrix* w, int64_t row_begin, int64_t row_end, const float* x,
                        int64_t x_stride, int64_t n, float* y, int64_t y_stride, float* scratch);
 void decode_row(const Matrix* w, int64_t row, float* out);

@@ -6,7 +6,8 @@ namespace hadal::kernels {
 const Table& ref_table() {
   static constexpr Table table = {
       .name = "ref",
-      .matmul = ref::matmul,
+      .products = {ref::matmul_float, ref::matmul_quantised, ref::matmul_quantised,
+                   ref::matmul_bf16},
       .matmul_transposed = ref::matmul_transposed,
       .transposed_bf16 = ref::transposed_bf16,
       .decode_row = ref::decode_row,

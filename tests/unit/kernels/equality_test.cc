@@ -62,10 +62,14 @@ void check_matmul(const Table& fast, quant::Type type, Activation form, Shape s,
                    << y[static_cast<size_t>(i)];
 }
 
+bool is_quantised(Activation form) {
+  return form == Activation::q8_32 || form == Activation::q8_256;
+}
+
 TEST_P(Equality, MatmulOfIntegerFormats) {
   for (const quant::Type type : all_types) {
     const Activation form = native_activation(type);
-    if (form == Activation::f32) continue;
+    if (!is_quantised(form)) continue;
     const int64_t block = quant::type_info(type).block_weights;
     for (const int64_t n : {1, 2, 3, 4, 5, 8, 17, 64}) {
       const auto rows = static_cast<int64_t>(1 + random_() % 27);
@@ -102,11 +106,64 @@ TEST_P(Equality, MatmulOfManyTiles) {
   check_matmul(fast(), quant::Type::FP8_E4M3, Activation::f32, {135, 129, 1}, random_);
 }
 
+TEST_P(Equality, MatmulOfBf16Activations) {
+  for (const quant::Type type : {quant::Type::BF16, quant::Type::FP8_E4M3}) {
+    for (const int64_t cols : {1, 2, 31, 32, 33, 100, 128, 129, 256, 300, 577, 1408}) {
+      for (const int64_t n : {1, 2, 3, 4, 15, 16, 17, 31, 33, 48, 50, 100}) {
+        const auto rows = static_cast<int64_t>(1 + random_() % 40);
+        check_matmul(fast(), type, Activation::bf16, {rows, cols, n}, random_);
+        if (HasFatalFailure()) return;
+      }
+    }
+    for (const int64_t n : {1, 2, 6, 33}) {
+      check_matmul(fast(), type, Activation::bf16, {270, 300, n}, random_);
+      check_matmul(fast(), type, Activation::bf16, {135, 2080, n}, random_);
+      check_matmul(fast(), type, Activation::bf16, {17, 7168, n}, random_);
+    }
+  }
+}
+
+// Numbers of all sizes: operands, products and sums become subnormal.
+TEST_P(Equality, MatmulOfTinyAndHugeBf16) {
+  constexpr int64_t rows = 21, cols = 200;
+  const auto number = [&](int spread) {
+    const int e = 64 + static_cast<int>(random_() % static_cast<unsigned>(spread)) - spread / 2;
+    return static_cast<uint16_t>((random_() & 0x807f) | static_cast<unsigned>(e < 0 ? 0 : e) << 7);
+  };
+  for (const int spread : {1, 4, 20, 120, 200}) {
+    for (const int64_t n : {1, 2, 5, 16, 40}) {
+      for (const quant::Type type : {quant::Type::BF16, quant::Type::FP8_E4M3}) {
+        RandomMatrix w(type, rows, cols, random_);
+        auto* p =
+            w.bytes.data() + (w.bytes.size() - static_cast<size_t>(rows * w.matrix.row_bytes));
+        for (int64_t i = 0; type == quant::Type::BF16 && i < rows * cols; ++i) {
+          const uint16_t h = number(spread);
+          std::memcpy(p + 2 * i, &h, 2);
+        }
+        for (float& s : w.scales) s = bf16_to_float(number(spread));
+        std::vector<float> x(static_cast<size_t>(n * cols));
+        for (float& v : x) v = bf16_to_float(number(spread));
+        if (type == quant::Type::FP8_E4M3) {
+          for (float& v : x) v *= 0x1p-50f;
+        }
+        const Activations a(ref(), Activation::bf16, x, n, cols);
+        std::vector<float> expected(static_cast<size_t>(n * rows)), y = expected;
+        Matmul m = {&w.matrix,       0,   rows, Activation::bf16, a.data, a.stride, n,
+                    expected.data(), rows};
+        ref().matmul(m);
+        m.y = y.data();
+        fast().matmul(m);
+        ASSERT_EQ(difference(expected, y), -1) << quant::type_info(type).name << " " << spread;
+      }
+    }
+  }
+}
+
 // The extreme codes: sums of products reach the ends of the 16-bit range.
 TEST_P(Equality, MatmulOfExtremes) {
   for (const quant::Type type : all_types) {
     const Activation form = native_activation(type);
-    if (form == Activation::f32) continue;
+    if (!is_quantised(form)) continue;
     for (const int fill : {0x00, 0xff, 0x80, 0x7f, 0x88}) {
       constexpr int64_t rows = 9, cols = 512;
       RandomMatrix w(type, rows, cols, random_);

@@ -109,11 +109,7 @@ struct Activations {
     storage.resize(static_cast<size_t>(n * stride) + 64);
     data = storage.data() + (64 - reinterpret_cast<uintptr_t>(storage.data()) % 64) % 64;
     for (int64_t t = 0; t < n; ++t) {
-      if (form == Activation::f32) {
-        std::memcpy(data + t * stride, x.data() + t * k, static_cast<size_t>(k) * 4);
-      } else {
-        table.quantize(form, x.data() + t * k, k, data + t * stride);
-      }
+      convert(table, form, x.data() + t * k, k, data + t * stride);
     }
   }
 };

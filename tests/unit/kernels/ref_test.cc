@@ -8,6 +8,7 @@
 
 #include "kernels/activation.h"
 #include "kernels/exp.h"
+#include "kernels/flush.h"
 #include "kernels/tables.h"
 #include "unit/kernels/random_matrix.h"
 
@@ -27,8 +28,9 @@ std::vector<double> seen(const Activations& x, Activation form, int64_t t, int64
   const int64_t block = form == Activation::q8_32 ? q8_small_block : q8_large_block;
   for (int64_t i = 0; i < k; ++i) {
     out[static_cast<size_t>(i)] =
-        form == Activation::f32
-            ? reinterpret_cast<const float*>(row)[i]
+        form == Activation::f32 ? reinterpret_cast<const float*>(row)[i]
+        : form == Activation::bf16
+            ? bf16_to_float(reinterpret_cast<const uint16_t*>(row)[i])
             : static_cast<double>(q8_scales(row, k)[i / block]) * q8_codes(row)[i];
   }
   return out;
@@ -64,9 +66,21 @@ TEST(Ref, MatmulEqualsDoubleSums) {
     const int64_t block = quant::type_info(type).block_weights;
     check_matmul(type, Activation::f32, block == 1 ? 1501 : 5 * block);
     if (native_activation(type) != Activation::f32) {
-      check_matmul(type, native_activation(type), 5 * block);
+      check_matmul(type, native_activation(type), block == 1 ? 1501 : 5 * block);
     }
   }
+}
+
+TEST(Ref, SubnormalNumbersAreFlushed) {
+  constexpr float smallest = 0x1p-126f;
+  EXPECT_EQ(add_flushed(smallest / 2, smallest), smallest);
+  EXPECT_EQ(float_bits(add_flushed(smallest, -1.5f * smallest)), 0x80000000u);
+  EXPECT_EQ(fma_flushed(smallest / 2, 0x1p100f, 1.0f), 1.0f);
+  EXPECT_EQ(fma_flushed(0x1p-63f, 0x1p-63f, 0.0f), smallest);
+  // smallest * (1 - f * 2^-25): up to f = 1 it rounds up to the smallest number.
+  EXPECT_EQ(fma_flushed(0x1p-76f, -0x1p-75f, smallest), smallest);
+  EXPECT_EQ(fma_flushed(0x1.8p-76f, -0x1p-75f, smallest), 0.0f);
+  EXPECT_EQ(float_bits(fma_flushed(0x1.8p-76f, 0x1p-75f, -smallest)), 0x80000000u);
 }
 
 TEST(Ref, QuantisedActivationsAreWithinHalfAStep) {
