@@ -50,6 +50,14 @@ void Bf16Walk::attend_page(const kernels::Rows& keys, const kernels::Rows& value
                     .follow_bytes = static_cast<int64_t>(follow.size())});
 }
 
+void Bf16Walk::finish(float* out, int64_t stride) const {
+  for (int64_t i = 0; i < queries_.count; ++i) {
+    const float inverse = 1.0f / queries_.state[2 * i + 1];
+    const float* o = queries_.o + i * queries_.o_stride;
+    for (int64_t c = 0; c < queries_.o_width; ++c) out[i * stride + c] = o[c] * inverse;
+  }
+}
+
 void merge_bf16(const float* next_state, const float* next_o, int64_t width, float* state,
                 float* o) {
   const float max = std::max(state[0], next_state[0]);

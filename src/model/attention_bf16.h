@@ -32,8 +32,8 @@ class Bf16Walk {
   void attend_page(const kernels::Rows& keys, const kernels::Rows& values, int64_t page_first,
                    std::span<const std::byte> follow, Buffer& scratch);
 
-  // Divides by the sums.
-  void finish() { attend_finish(queries_); }
+  // Divides by the sums; query i's output goes to out + i * stride.
+  void finish(float* out, int64_t stride) const;
 
  private:
   const kernels::Table* kernels_;

@@ -121,7 +121,10 @@ void DenseAttention::attend(const Batch& batch, const KvCache& cache, int64_t la
     else
       attend_page(context_.kernels, queries, keys, values, first, first == 0);
   }
-  attend_finish(queries);
+  if (bf16)
+    walk.finish(o, dim);
+  else
+    attend_finish(queries);
   for (int64_t t = 0; t < task.count; ++t)
     std::memcpy(out_ + (first_row + t) * q_width_ + offset, o + t * group * dim, bytes);
 }

@@ -40,12 +40,18 @@ void Mla::attend_expanded_bf16(const Attention& w, const Batch& batch, const KvC
                       scratch_[static_cast<size_t>(thread)]);
     });
   }
+  const int64_t stride = heads * config_.v_dim;
   context_.pool.parallel_for(tasks, 1, [&](int64_t begin, int64_t task_end, int) {
-    for (int64_t task = begin; task < task_end; ++task) walks_[static_cast<size_t>(task)].finish();
+    for (int64_t task = begin; task < task_end; ++task) {
+      const auto segment = static_cast<size_t>(expanded_[static_cast<size_t>(task / heads)]);
+      walks_[static_cast<size_t>(task)].finish(
+          out_ + batch.first_row[segment] * stride + task % heads * config_.v_dim, stride);
+    }
   });
 }
 
-// The walk of each head of each expanded segment.
+// The walk of each head of each expanded segment. Its outputs lie together until the end: in the
+// rows of all heads they would be kilobytes apart, a power of two, which few sets of a cache hold.
 void Mla::start_walks(const Batch& batch) {
   const auto rows_of = [&](int64_t s) {
     return static_cast<int64_t>(batch.segments[static_cast<size_t>(s)].tokens.size());
@@ -56,11 +62,16 @@ void Mla::start_walks(const Batch& batch) {
     packed_size += config_.heads * kernels::packed_queries_size(rows_of(s), key_dim_);
   }
   float* state = state_buffer_.get(states);
+  float* o = span_buffer_.get(states / 2 * config_.v_dim);
   auto* packed = reinterpret_cast<uint16_t*>(packed_buffer_.bytes(2 * packed_size));
   walks_.clear();
   for (const int64_t s : expanded_) {
     for (int64_t head = 0; head < config_.heads; ++head) {
-      walks_.emplace_back(context_, head_queries(batch, s, head, state), packed);
+      Queries queries = head_queries(batch, s, head, state);
+      queries.o = o;
+      queries.o_stride = config_.v_dim;
+      o += rows_of(s) * config_.v_dim;
+      walks_.emplace_back(context_, queries, packed);
       state += 2 * rows_of(s);
       packed += kernels::packed_queries_size(rows_of(s), key_dim_);
     }
