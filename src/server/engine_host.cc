@@ -37,6 +37,10 @@ EngineHost::EngineHost(const ModelOptions& options, Metrics& metrics, std::funct
     : options_(options), metrics_(metrics), ended_(std::move(ended)) {}
 
 EngineHost::~EngineHost() {
+  stop();
+}
+
+void EngineHost::stop() {
   stop_ = true;
   if (const ServedModel* served = model()) served->engine->wake();
   if (thread_.joinable()) thread_.join();

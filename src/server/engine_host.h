@@ -35,6 +35,8 @@ class EngineHost {
   EngineHost& operator=(const EngineHost&) = delete;
 
   void start();
+  // Joins the thread: nothing that waits will be answered. Happens at the end at the latest.
+  void stop();
   Status status() const;
   // Null until the model is there. It stays until the host dies.
   const ServedModel* model() const { return model_.load(std::memory_order_acquire); }

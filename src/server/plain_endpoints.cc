@@ -90,8 +90,9 @@ EmbeddingRequest read_embedding_request(const ServedModel& model, const Json& bo
   EmbeddingRequest request;
   request.model = fields.string("model").value_or("");
   if (!resolve_name(model, request.model).known)
-    throw ApiError(400, fmt::format("the model '{}' is not served here", request.model), "model",
-                   "model_not_found");
+    throw ApiError(400,
+                   fmt::format("the model '{}' is not served here", request.model.substr(0, 256)),
+                   "model", "model_not_found");
   if (request.model.empty()) request.model = model.id;
   if (const auto format = fields.string("encoding_format")) {
     request.base64 = *format == "base64";

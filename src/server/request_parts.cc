@@ -14,6 +14,7 @@ namespace {
 constexpr int64_t tokens_max = int64_t{1} << 31;
 constexpr int64_t seed_max = int64_t{1} << 62;
 constexpr size_t bias_max = 4096;
+constexpr size_t model_name_max = 256;
 
 void read_bias(const Fields& fields, CommonRequest& request) {
   const std::optional<Fields> bias = fields.object("logit_bias");
@@ -26,7 +27,8 @@ void read_bias(const Fields& fields, CommonRequest& request) {
     int32_t id = -1;
     const auto end = key.data() + key.size();
     if (std::from_chars(key.data(), end, id).ptr != end || id < 0)
-      throw ApiError(422, fmt::format("logit_bias: '{}' is no token id", key), "logit_bias");
+      throw ApiError(422, fmt::format("logit_bias: '{}' is no token id", key.substr(0, 20)),
+                     "logit_bias");
     const double value = bias->number(key, -100, 100).value_or(0);
     // OpenAI's -100 means never.
     constexpr float never = -std::numeric_limits<float>::infinity();
@@ -117,6 +119,10 @@ void read_user_id(const Fields& fields, std::string_view key, CommonRequest& req
 
 void read_common(const Fields& fields, CommonRequest& request) {
   request.model = fields.string("model").value_or("");
+  // Every chunk of a stream repeats it.
+  if (request.model.size() > model_name_max)
+    wrong_field("model", fmt::format("at most {} characters", model_name_max),
+                *fields.find("model"));
   request.temperature = fields.number("temperature", 0, temperature_max);
   request.top_p = fields.number("top_p", 0, 1);
   request.min_p = fields.number("min_p", 0, 1);

@@ -22,6 +22,7 @@ void serve(const ServeOptions& wanted, const std::function<void(const std::strin
   listening(server.url());
   service.start([&server] { return server.load(); });
   server.run();
+  service.stop();  // before the server goes, which it might want to stop
   const EngineHost::Status status = service.status();
   if (status.state == EngineHost::State::failed) fail(ErrorKind::file, "{}", status.error);
 }

@@ -102,6 +102,7 @@ TEST(ChatRequest, OtherFieldsOfTheWrongTypeAreNamed) {
   EXPECT_EQ(chat_refusal(R"("stop":5)"), "422 stop");
   EXPECT_EQ(chat_refusal(R"("stop":["a",5])"), "422 stop[1]");
   EXPECT_EQ(chat_refusal(R"("model":[])"), "422 model");
+  EXPECT_EQ(chat_refusal("\"model\":\"" + std::string(257, 'm') + "\""), "422 model");
   EXPECT_EQ(chat_refusal(R"("logit_bias":{"x":1})"), "422 logit_bias");
   EXPECT_EQ(chat_refusal(R"("logit_bias":{"7":101})"), "422 logit_bias.7");
   EXPECT_EQ(chat_refusal(R"("logit_bias":{"99999999999":1})"), "422 logit_bias");
