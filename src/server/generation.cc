@@ -20,6 +20,7 @@ void Generation::set_waker(std::weak_ptr<Waker> waker) {
 bool Generation::push(size_t choice, infer::Event event, double cpu_s) {
   std::shared_ptr<Waker> waker;
   bool room = true;
+  const infer::Event::Kind event_kind = event.kind;
   {
     const std::lock_guard lock(mutex_);
     cpu_s_ += cpu_s;
@@ -34,7 +35,8 @@ bool Generation::push(size_t choice, infer::Event event, double cpu_s) {
       bytes_ += replaces ? 0 : bytes_of(event);
       items_.push_back({choice, std::move(event)});
     }
-    waker = waker_.lock();
+    const bool must = event_kind == infer::Event::Kind::finish || bytes_ > bytes_max_ / 4;
+    if (eager_ || must || !room) waker = waker_.lock();
   }
   if (waker) waker->wake();
   return room;

@@ -19,8 +19,10 @@ class Generation {
     infer::Event event;
   };
 
-  // bytes_max: what may wait for the network; more means that the client does not read.
-  Generation(size_t choices, size_t bytes_max) : bytes_max_(bytes_max), ids_(choices) {}
+  // bytes_max: what may wait for the network; more means that the client does not read. eager: the
+  // network is woken for each event; else only when it has to come: at the end, or to make room.
+  Generation(size_t choices, size_t bytes_max, bool eager)
+      : bytes_max_(bytes_max), eager_(eager), ids_(choices) {}
 
   void set_waker(std::weak_ptr<Waker> waker);
 
@@ -42,6 +44,7 @@ class Generation {
   std::vector<Item> items_;
   size_t bytes_ = 0;
   const size_t bytes_max_;
+  const bool eager_;
   bool overflowed_ = false;
   double cpu_s_ = 0;
   std::vector<uint64_t> ids_;  // of the engine, by choice; set before anyone else looks

@@ -382,7 +382,8 @@ std::shared_ptr<Answer> Service::generate(
   const auto place = std::make_shared<Place>(generations_);
   GenerationSetup setup;
   setup.host = &host_;
-  setup.generation = std::make_shared<Generation>(bound.choices.size(), options_.unread_bytes_max);
+  setup.generation =
+      std::make_shared<Generation>(bound.choices.size(), options_.unread_bytes_max, common.stream);
   setup.choices = bound.choices.size();
   setup.prompt_tokens = static_cast<int64_t>(bound.choices.front().prompt.size());
   setup.ticket = access_.admit(*request.caller);

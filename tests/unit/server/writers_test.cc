@@ -249,7 +249,7 @@ TEST(CompletionWriter, SplitCharactersWaitForTheirRest) {
 }
 
 TEST(GenerationQueue, HoldsWhatFitsAndTellsWhenItDoesNot) {
-  server::Generation generation(1, 4 * sizeof(server::Generation::Item));
+  server::Generation generation(1, 4 * sizeof(server::Generation::Item), true);
   Event progress;
   progress.kind = Event::Kind::progress;
   for (int i = 0; i < 100; ++i) {  // only the last one counts
