@@ -10,6 +10,7 @@
 //   scales(p, h)       sub-block scales as 16-bit words that meet pack32(products of codes 2 h,
 //                      products of codes 2 h + 1), where products are sums of four neighbours;
 //                      times 256 if scales_high
+//   group              codes that share a scale: 16 or 32
 //   is_broad           products exceed 16 bits: scales(p, j) are of 32 bits and meet codes(p, j)
 //   minima(p, ...)     the minima of sixteen rows as bytes, four a lane, mins_count / 4 vectors;
 //                      mins_count: 8 or 16 a block
@@ -158,7 +159,7 @@ struct MXFP4 : Small {
 struct Large {
   static constexpr int64_t weights = 256;
   static constexpr bool has_min = false, scales_high = false, is_broad = false;
-  static constexpr int offset = 0, mins_count = 0;
+  static constexpr int offset = 0, mins_count = 0, group = 16;
 };
 
 // Group k of sixteen codes is in each quarter k % 4 of its 64 codes, so that words of the quarter q
@@ -170,7 +171,7 @@ constexpr int word_group(int i) {
 struct Q4_K : Large {
   static constexpr int64_t bytes = 144;
   static constexpr bool has_min = true;
-  static constexpr int mins_count = 8;
+  static constexpr int mins_count = 8, group = 32;
   HADAL_OP Ints codes(const uint8_t* p, int j) {
     const Ints v = load_half_twice(p + 16 + 32 * j);
     return bit_and(shift_right_each16(v, halves16<0, 4>()), set8(15));
@@ -266,7 +267,7 @@ struct Q3_K : Large {
 
 struct IQ4_XS : Large {
   static constexpr int64_t bytes = 136;
-  static constexpr int offset = 128;
+  static constexpr int offset = 128, group = 32;
   static constexpr bool is_broad = true;
   HADAL_OP Ints codes(const uint8_t* p, int j) {
     return shuffle_bytes(iq4_table(), nibbles(p + 8 + 32 * j, p + 24 + 32 * j));

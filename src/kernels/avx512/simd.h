@@ -23,7 +23,7 @@ HADAL_OP Ints pattern() {
   return load(v.b);
 }
 
-// Puts products in front of the table's own, which keep what AVX-512 does not improve.
+// The products of integer formats.
 void add_matmul(Table& table);
 
 }  // namespace hadal::kernels::HADAL_WIDE
