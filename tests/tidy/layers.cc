@@ -182,13 +182,14 @@ void check_instruction_sets(const std::vector<Source>& sources, Violations& out)
       if (!file || file->front() != '"') continue;
       const std::string name = file->substr(1);
       const bool is_shared = (name.starts_with("kernels/") && name.rfind('/') == 7) ||
-                             name == "base/scalar.h";  // static inline functions only
+                             // Constants and static inline functions only.
+                             name == "base/scalar.h" || name == "quant/blocks.h";
       // Processors with tiles have the wide vectors too.
       const bool is_below = *set == "kernels/amx/" && name.starts_with("kernels/avx512/");
       if (!is_shared && !is_below && !name.starts_with(*set)) {
         out.push_back({source.path, i + 1,
                        "code for an instruction set may include the headers of kernels/, "
-                       "base/scalar.h and its own, not " +
+                       "base/scalar.h, quant/blocks.h and its own, not " +
                            name});
       }
     }
