@@ -1,5 +1,6 @@
-// Speed of products by weight format: decode (one activation, weights from memory) in GB/s of
-// weights, prefill (many activations) in GOP/s (a multiplication and an addition are two).
+// Speed of products by weight format: decode (few activations) and batch (some), weights from
+// memory, in GB/s of weights; prefill (many, weights from cache) in GOP/s (a multiplication and an
+// addition are two).
 //   build/bench/bench/kernels_bench --benchmark_filter='decode/avx2/Q4_K'
 #include <algorithm>
 #include <cstring>
@@ -36,11 +37,16 @@ void run(benchmark::State& state, const Table& table, quant::Type type, Activati
   if (type == quant::Type::FP8_E4M3) w.scales = scales.data();
   const Activations x(table, form, random_floats(n * cols, random), n, cols);
   std::vector<float> y(static_cast<size_t>(n * rows));
-  constexpr int64_t unit = 64;  // rows of one call, as the model deals them out
+  const Packed packed(table, type, form, x.data, x.stride, n, cols);
+  const auto matmul =
+      packed.data == nullptr ? table.products[static_cast<int>(form)] : table.matmul_packed;
+  const void* input = packed.data == nullptr ? x.data : packed.data;
+  // Rows of one call, as the model deals them out.
+  const int64_t unit = packed.data == nullptr ? 64 : 256;
   for (auto _ : state) {
     for (int64_t r = 0; r < rows; r += unit) {
       const int64_t end = std::min(rows, r + unit);
-      table.matmul({&w, r, end, form, x.data, x.stride, n, y.data() + r, rows});
+      matmul({&w, r, end, form, input, x.stride, n, y.data() + r, rows});
     }
     benchmark::ClobberMemory();
   }
@@ -62,7 +68,13 @@ void add(const Table& table, quant::Type type, Activation form, const char* suff
           run(state, table, type, form, decode_bytes / row_bytes / 8 * 8, cols, n);
         });
   }
-  for (const int64_t n : {8, 128}) {
+  for (const int64_t n : {8, 16}) {
+    benchmark::RegisterBenchmark(
+        ("batch/" + name + "/" + std::to_string(n)).c_str(), [=, &table](benchmark::State& state) {
+          run(state, table, type, form, decode_bytes / row_bytes / 16 * 16, cols, n);
+        });
+  }
+  for (const int64_t n : {8, 16, 48, 128, 512}) {
     benchmark::RegisterBenchmark(
         ("prefill/" + name + "/" + std::to_string(n)).c_str(),
         [=, &table](benchmark::State& state) { run(state, table, type, form, 512, cols, n); });

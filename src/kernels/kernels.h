@@ -116,6 +116,16 @@ struct Table {
   void set_product(Activation activation, void (*product)(const Matmul&)) {
     products[static_cast<int>(activation)] = product;
   }
+  // Many activations are worth packing first, where a table has kernels for it: bytes of n
+  // activations of length k packed for weights of this type, or 0 if matmul is the better way. All
+  // types that take an activation take it packed alike. Sixteen rows at a time are packed apart:
+  // rows [16 i, 16 i + 16) of n lie at i times the bytes of sixteen.
+  int64_t (*packed_bytes)(quant::Type type, Activation activation, int64_t k, int64_t n);
+  // Packs n rows as matmul takes them; out starts on 64 bytes.
+  void (*pack)(Activation activation, const void* x, int64_t x_stride, int64_t n, int64_t k,
+               void* out);
+  // As matmul, with the same result, where x points to packed activations.
+  void (*matmul_packed)(const Matmul&);
   // y[t * y_stride + c] = sum over r in [row_begin, row_end) of x[t * x_stride + r - row_begin] *
   // w[r][c], by axpy from +0 (the product with the transposed matrix). x, y in floats; scratch
   // holds w->cols floats.

@@ -20,7 +20,7 @@ struct Tiles {
   TileShapes shapes;
   uint8_t data[8][16][64];
 };
-static thread_local Tiles tiles;
+inline thread_local Tiles tiles;
 
 static inline void tile_configure(const TileShapes& shapes) {
   tiles.shapes = shapes;

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "model/packing.h"
 
 namespace hadal::model {
 namespace {
@@ -19,8 +20,10 @@ constexpr int64_t pieces_max = 64;
 // Kernels work on up to sixteen rows at once.
 constexpr int64_t row_block = 16;
 
-int64_t row_cost(const Matmul& product) {
-  return std::max<int64_t>(1, product.w->row_bytes) * product.n;
+// Packed products work on sixteen activations at once, and unpacking a row costs about as much.
+int64_t row_cost(const Matmul& product, bool packed) {
+  const int64_t n = packed ? (product.n + 31) / 16 * 16 : product.n;
+  return std::max<int64_t>(1, product.w->row_bytes) * n;
 }
 
 // Small rows of one input are converted together by one thread.
@@ -119,11 +122,15 @@ Matmul Input::product(const Matrix& w, int64_t row_begin, int64_t row_end, int64
 void run(const Context& context, std::span<const Matmul> products) {
   // Where each product starts on the line; kept between calls so that a step does not allocate.
   static thread_local std::vector<int64_t> start_storage;
+  static thread_local Packing packing_storage;
+  const Packing& packing = packing_storage;
+  packing_storage.pack(context, products);
   start_storage.clear();
   int64_t total = 0;
-  for (const Matmul& product : products) {
+  for (size_t i = 0; i < products.size(); ++i) {
     start_storage.push_back(total);
-    total += (product.row_end - product.row_begin) * row_cost(product);
+    total += (products[i].row_end - products[i].row_begin) *
+             row_cost(products[i], packing.input(i) != nullptr);
   }
   const std::span<const int64_t> starts = start_storage;
   const int64_t threads = context.pool.threads();
@@ -138,7 +145,8 @@ void run(const Context& context, std::span<const Matmul> products) {
       Matmul part = products[i];
       if (part.n == 0) continue;
       const int64_t rows = part.row_end - part.row_begin;
-      const int64_t block_cost = row_cost(part) * row_block;
+      const std::byte* packed = packing.input(i);
+      const int64_t block_cost = row_cost(part, packed != nullptr) * row_block;
       const auto row_at = [&](int64_t position) {
         const int64_t blocks =
             (std::max<int64_t>(0, position - starts[i]) + block_cost - 1) / block_cost;
@@ -150,7 +158,12 @@ void run(const Context& context, std::span<const Matmul> products) {
       part.row_end = part.row_begin + last;
       part.row_begin += first;
       part.y += first;
-      context.kernels.matmul(part);
+      if (packed == nullptr) {
+        context.kernels.matmul(part);
+      } else {
+        part.x = packed;
+        context.kernels.matmul_packed(part);
+      }
     }
   });
 }

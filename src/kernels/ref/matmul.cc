@@ -59,6 +59,11 @@ void matmul_quantised(const Matmul& m) {
   }
 }
 
+int64_t packed_bytes(quant::Type /*type*/, Activation /*activation*/, int64_t /*k*/,
+                     int64_t /*n*/) {
+  return 0;
+}
+
 void matmul_transposed(const Matrix* w, int64_t row_begin, int64_t row_end, const float* x,
                        int64_t x_stride, int64_t n, float* y, int64_t y_stride, float* scratch) {
   for (int64_t t = 0; t < n; ++t) std::fill_n(y + t * y_stride, w->cols, 0.0f);

@@ -13,6 +13,8 @@ float dot_quantised(const Matrix& w, int64_t row, const void* x);
 void matmul_float(const Matmul& m);
 void matmul_quantised(const Matmul& m);
 void matmul_bf16(const Matmul& m);
+// Nothing is worth packing here: 0.
+int64_t packed_bytes(quant::Type type, Activation activation, int64_t k, int64_t n);
 void matmul_transposed(const Matrix* w, int64_t row_begin, int64_t row_end, const float* x,
                        int64_t x_stride, int64_t n, float* y, int64_t y_stride, float* scratch);
 void decode_row(const Matrix* w, int64_t row, float* out);

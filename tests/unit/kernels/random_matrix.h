@@ -114,4 +114,24 @@ struct Activations {
   }
 };
 
+// The same packed, sixteen rows at a time, where the table asks for it with such weights; data is
+// null otherwise.
+struct Packed {
+  std::vector<uint8_t> storage;
+  uint8_t* data = nullptr;
+
+  Packed(const Table& table, quant::Type type, Activation form, const void* x, int64_t x_stride,
+         int64_t n, int64_t k) {
+    const int64_t bytes = table.packed_bytes(type, form, k, n);
+    if (bytes == 0) return;
+    storage.assign(static_cast<size_t>(bytes) + 64, 0xee);
+    data = storage.data() + (64 - reinterpret_cast<uintptr_t>(storage.data()) % 64) % 64;
+    const int64_t group = bytes / ((n + 15) / 16);
+    for (int64_t t = 0; t < n; t += 16) {
+      table.pack(form, static_cast<const char*>(x) + t * x_stride, x_stride,
+                 n - t < 16 ? n - t : 16, k, data + t / 16 * group);
+    }
+  }
+};
+
 }  // namespace hadal::kernels
