@@ -1,5 +1,5 @@
 // Weights in blocks of 256 times packed activations. A tile of sums belongs to 16 rows and 16
-// tokens. The rows are unpacked a few blocks at a time into a panel in the nearest cache, which all
+// tokens. The rows are unpacked a block at a time into a panel in the nearest cache, which all
 // tokens then meet. The sums of a block are exact; while the tiles work on a block, the vectors
 // fold the sums of the block before it into floats.
 #pragma once
@@ -135,11 +135,12 @@ HADAL_OP void large_step(const LargePlace<F, T>& now, const LargePlace<F, T>& be
 }
 
 template <class F, int T>
-HADAL_OP void large_first(const LargePlace<F, T>& now, LargeTiles& tiles) {
+HADAL_OP void large_first(const LargePlace<F, T>& now, LargeTiles& tiles, Ahead& ahead) {
   large_products<F, T, 0>(now);
   large_products<F, T, 1>(now);
   large_products<F, T, 2>(now);
   large_products<F, T, 3>(now);
+  ahead.step(8 * T);
   large_store<F>(tiles);
 }
 
@@ -165,7 +166,7 @@ static inline void large_groups(const LargeRows<F>* panel, int64_t count, const 
     now.w = panel;
     for (int64_t b = 0; b < count; ++b) {
       if (first) {
-        large_first(now, tiles);
+        large_first(now, tiles, ahead);
         first = false;
       } else {
         large_step(now, before, tiles, ahead);
@@ -205,14 +206,13 @@ static inline void large_unpack(const uint8_t* const* rows, int64_t count, Large
 
 template <class F>
 void large(const Matmul& m) {
-  constexpr int64_t panel_blocks = 4;
+  // Two blocks are slower by up to a fifth (docs/lab-log.md).
+  constexpr int64_t panel_blocks = 1;
   LargeRows<F> panel[panel_blocks];
   LargeTiles tiles;
   Outputs out;
   Ahead ahead;
   const int64_t blocks = m.w->cols / q8_large_block;
-  // Few tokens: fewer starts of the pipeline. Many: the panel leaves room in the nearest cache.
-  const int64_t chunk = m.n <= 32 ? panel_blocks : panel_blocks / 2;
   for (int64_t token = 0; token < m.n; token += Outputs::tokens) {
     const int64_t n = m.n - token < Outputs::tokens ? m.n - token : Outputs::tokens;
     const int64_t groups = token_groups(n);
@@ -222,8 +222,8 @@ void large(const Matmul& m) {
       row_pointers(m, row, rows);
       ahead.set(rows[15] + m.w->row_bytes, row_limit(m, row + 32), blocks * (16 + 8 * groups));
       out.clear(groups);
-      for (int64_t b = 0; b < blocks; b += chunk) {
-        const int64_t count = blocks - b < chunk ? blocks - b : chunk;
+      for (int64_t b = 0; b < blocks; b += panel_blocks) {
+        const int64_t count = blocks - b < panel_blocks ? blocks - b : panel_blocks;
         large_unpack<F>(rows, count, panel, ahead);
         for (auto& p : rows) p += count * F::bytes;
         const int64_t pairs = groups / 2 * 2;

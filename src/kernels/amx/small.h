@@ -52,6 +52,7 @@ static inline void small_group(const SmallRows<F>* w, int64_t count, const Small
     small_fold<F, 1>(*w, x, tiles, sums);
     ahead.step(4);
   }
+  ahead.step(4);
   if (count == 2) small_products<F, 1>(*w, x, tiles);
   small_fold<F, 0>(*w, x, tiles, sums);
   if (count == 2) small_fold<F, 1>(*w, x, tiles, sums);
