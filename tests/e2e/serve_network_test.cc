@@ -230,7 +230,8 @@ TEST_F(ServeNetworkTest, SizesAreBounded) {
 
 TEST_F(ServeNetworkTest, ConnectionsAreBounded) {
   const ServerProcess server(model_, {"--max-connections", "3"});
-  usleep(100'000);  // until those of the start are gone
+  ASSERT_TRUE(server.metric_becomes("hadal_connections", 1));  // those of the start are gone
+  usleep(50'000);                                              // and this one, too
   HttpClient a(server.port()), b(server.port()), c(server.port());
   EXPECT_EQ(a.get("/livez").status, 200);
   EXPECT_EQ(b.get("/livez").status, 200);
