@@ -23,12 +23,14 @@ TileShapes tile_shapes(bool large) {
 }  // namespace
 
 int64_t packed_bytes(quant::Type /*type*/, Activation activation, int64_t k, int64_t n) {
+  if (activation == Activation::bf16) return packed_bytes_bf16(k, n);
   const bool integers = activation == Activation::q8_32 || activation == Activation::q8_256;
   if (!integers || n < packed_min) return 0;
   return token_groups(n) * group_bytes(activation, k);
 }
 
 void matmul_packed(const Matmul& m) {
+  if (m.activation == Activation::bf16) return matmul_packed_bf16(m);
   const bool large = m.activation == Activation::q8_256;
   tile_configure(tile_shapes(large));
   if (large) {

@@ -1,3 +1,4 @@
+#include "kernels/amx/matmul.h"
 #include "kernels/amx/packed.h"
 #include "kernels/avx512/transpose.h"
 
@@ -60,6 +61,7 @@ void pack_small(const Tokens& tokens, int64_t k, SmallTokens* out) {
 }  // namespace
 
 void pack(Activation activation, const void* x, int64_t x_stride, int64_t n, int64_t k, void* out) {
+  if (activation == Activation::bf16) return pack_bf16(x, x_stride, n, k, out);
   auto* p = static_cast<char*>(out);
   for (int64_t t = 0; t < n; t += token_group, p += group_bytes(activation, k)) {
     Tokens tokens;

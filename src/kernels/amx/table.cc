@@ -6,6 +6,7 @@
 namespace hadal::kernels::HADAL_WIDE {
 
 void add_amx(Table& table) {
+  table.set_product(Activation::bf16, amx::matmul_bf16);
   table.packed_bytes = amx::packed_bytes;
   table.pack = amx::pack;
   table.matmul_packed = amx::matmul_packed;
