@@ -130,6 +130,29 @@ void CausalAttention::forward(const Context& context, const Batch& batch, const 
   });
 }
 
+// Rows i ... i + rows of a document that begins at row `first`: scores p [rows, keys] become
+// weights, and dp, the derivatives of the weights, those of the scores.
+void CausalAttention::score_derivatives(int64_t first, int64_t i, int64_t rows, int64_t head,
+                                        const float* log_sums, const float* d_o, const float* o,
+                                        float* p, float* dp) const {
+  const int64_t heads = shape_.heads, value = shape_.value, keys = i + rows;
+  for (int64_t r = 0; r < rows; ++r) {
+    float* pr = p + r * keys;
+    float* dpr = dp + r * keys;
+    const int64_t at = ((first + i + r) * heads + head) * value;
+    float d = 0.0f;
+    for (int64_t c = 0; c < value; ++c) d += d_o[at + c] * o[at + c];
+    const float log_sum = log_sums[(first + i + r) * heads + head];
+    const int64_t count = seen(i, r);
+    for (int64_t j = 0; j < count; ++j) {
+      pr[j] = kernels::exp_f32(pr[j] * shape_.scale - log_sum);
+      dpr[j] = pr[j] * (dpr[j] - d) * shape_.scale;
+    }
+    std::fill(pr + count, pr + keys, 0.0f);
+    std::fill(dpr + count, dpr + keys, 0.0f);
+  }
+}
+
 // With P the weights and D_i = do_i . o_i: dV = P^T dO, dP = dO V^T, dS = P (dP - D) scale,
 // dQ = dS K, dK = dS^T Q. A task is a document and a head of keys with all heads that share it.
 void CausalAttention::backward(const Context& context, const Batch& batch, const float* q,
@@ -177,21 +200,7 @@ void CausalAttention::backward(const Context& context, const Batch& batch, const
           float* dp = s.dp_buffer.get(rows * keys);
           product(context, s.k.matrix(keys, 0, key), s.q.row(0), s.q.row_bytes(), rows, p);
           product(context, s.v.matrix(keys, 0, value), s.d_o.row(0), s.d_o.row_bytes(), rows, dp);
-          for (int64_t r = 0; r < rows; ++r) {
-            float* pr = p + r * keys;
-            float* dpr = dp + r * keys;
-            const float* o_row = o + (at + r) * o_stride + h * value;
-            float d = 0.0f;
-            for (int64_t c = 0; c < value; ++c) d += d_o_rows[r * o_stride + c] * o_row[c];
-            const float log_sum = log_sums[(at + r) * heads + h];
-            const int64_t count = seen(i, r);
-            for (int64_t j = 0; j < count; ++j) {
-              pr[j] = kernels::exp_f32(pr[j] * shape_.scale - log_sum);
-              dpr[j] = pr[j] * (dpr[j] - d) * shape_.scale;
-            }
-            std::fill(pr + count, pr + keys, 0.0f);
-            std::fill(dpr + count, dpr + keys, 0.0f);
-          }
+          score_derivatives(first, i, rows, h, log_sums, d_o, o, p, dp);
           s.ds.copy(context, dp, keys, rows, keys);
           s.dst.transpose(context, dp, keys, rows, keys);
           s.pt.transpose(context, p, keys, rows, keys);

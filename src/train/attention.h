@@ -31,6 +31,9 @@ class CausalAttention {
 
  private:
   struct Head;
+  void score_derivatives(int64_t first, int64_t i, int64_t rows, int64_t head,
+                         const float* log_sums, const float* d_o, const float* o, float* p,
+                         float* dp) const;
   AttentionShape shape_;
 };
 
