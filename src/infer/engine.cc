@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <mutex>
 #include <random>
@@ -14,6 +15,7 @@
 #include "infer/kv_pages.h"
 #include "infer/scheduler.h"
 #include "infer/sequence.h"
+#include "infer/speculation.h"
 #include "infer/step_pacer.h"
 
 namespace hadal::infer {
@@ -46,6 +48,8 @@ struct Engine::Impl {
         pacer(wanted.step_tokens, wanted.stall_max) {
     for (int i = 0; i < pool.threads(); ++i) samplers.emplace_back(loaded.model->config.vocab_size);
     runner.set_interrupt([this] { return in_vain(); });
+    if (wanted.drafts != 0 && !loaded.model->mtp.empty())
+      speculation.emplace(runner, cache, pages, pool, samplers, wanted.drafts);
   }
 
   void take_inbox();
@@ -56,7 +60,17 @@ struct Engine::Impl {
   void compute(const Plan& plan);
   void compute_timed(const Plan& plan);
   void share_pages(Sequence& sequence);
+  // A sequence with a row of logits, and one for each of its drafts behind it.
+  struct Row {
+    Sequence* sequence;
+    size_t logits;  // the first row
+    size_t drafts;
+    Sampled sampled;
+    std::vector<TokenLogprob> top;
+  };
   void sample(std::span<const float> logits);
+  void draw(std::span<const float> logits, size_t round);
+  bool take(Row& row, size_t round);
   void give_back_pages(Sequence& sequence);
   Sequence& find(uint64_t id);
 
@@ -85,14 +99,14 @@ struct Engine::Impl {
   model::Runner runner;
   StepPacer pacer;
   std::vector<Sampler> samplers;  // by thread
+  std::optional<Speculation> speculation;
 
   std::vector<std::unique_ptr<Sequence>> sequences;  // in order of arrival
   std::vector<Event> events;
   const Plan* planned = nullptr;  // while the forward pass runs
-  // Of one step: sequences with a row of logits, in order of rows, and what was sampled.
-  std::vector<Sequence*> rows;
-  std::vector<Sampled> sampled;
-  std::vector<std::vector<TokenLogprob>> tops;
+  // Of one step.
+  std::vector<Speculation::Part> parts;
+  std::vector<Row> rows;
 
   // ---- shared with other threads, under the mutex
   std::mutex mutex;
@@ -150,6 +164,7 @@ void Engine::Impl::reuse_prefix(Sequence& sequence) {
     sequence.computed += page_tokens;
     sequence.shared_pages = i + 1;
     sequence.count_cached(page_tokens);
+    if (speculation) speculation->took(sequence, page);
   }
 }
 
@@ -173,6 +188,8 @@ SequenceView Engine::Impl::view_of(Sequence& sequence, std::unordered_set<uint64
     }
     view.computed = view.pages_held * page_tokens;
   }
+  if (!sequence.drafting.tokens.empty())
+    view.drafts = static_cast<int64_t>(sequence.drafting.tokens.size()) - 1;
   const bool in_prompt = view.computed < sequence.prompt_size();
   view.chunk_end = forms_differ && in_prompt ? sequence.prompt_size() : view.known;
   // Two that need the same page next: the older computes it, the younger takes it in a later step.
@@ -198,6 +215,7 @@ void Engine::Impl::give_back_pages(Sequence& sequence) {
   sequence.pages.clear();
   sequence.computed = 0;
   sequence.shared_pages = 0;
+  sequence.drafting = {};
   sequence.running = false;
 }
 
@@ -211,12 +229,16 @@ void Engine::Impl::apply(const Plan& plan) {
     Sequence& sequence = find(id);
     sequence.running = true;
     if (sequence.stats().preemptions == 0) sequence.started();
+    if (speculation) speculation->admitted(sequence);
     reuse_prefix(sequence);
   }
   for (const Plan::Chunk& chunk : plan.chunks) {
     Sequence& sequence = find(chunk.id);
     const auto wanted = static_cast<size_t>(pages_for(sequence.computed + chunk.tokens));
-    while (sequence.pages.size() < wanted) sequence.pages.push_back(pages.allocate());
+    while (sequence.pages.size() < wanted) {
+      sequence.pages.push_back(pages.allocate());
+      if (speculation) speculation->allocated(sequence.pages.back());
+    }
   }
 }
 
@@ -225,43 +247,58 @@ void Engine::Impl::share_pages(Sequence& sequence) {
   for (int64_t i = sequence.shared_pages; i < full; ++i) {
     int32_t& page = sequence.pages[static_cast<size_t>(i)];
     const int32_t parent = i > 0 ? sequence.pages[static_cast<size_t>(i - 1)] : KvPages::none;
+    const int32_t own = page;
     page =
         pages.share(key(sequence, i), sequence.request().owner, parent, page_of(sequence, i), page);
+    if (speculation && page != own) speculation->took(sequence, page);
     sequence.shared_pages = i + 1;
   }
 }
 
 void Engine::Impl::compute(const Plan& plan) {
+  const auto start = Clock::now();
   std::vector<model::Segment> segments;
   rows.clear();
+  parts.clear();
+  int64_t first_row = 0;
+  size_t logits_rows = 0;
   for (const Plan::Chunk& chunk : plan.chunks) {
     Sequence& sequence = find(chunk.id);
+    const int64_t end = sequence.computed + chunk.tokens;
+    const int64_t drafts = std::max<int64_t>(0, end - sequence.known());
     model::Segment segment;
     segment.start = sequence.computed;
     segment.tokens =
-        std::span(sequence.tokens())
-            .subspan(static_cast<size_t>(sequence.computed), static_cast<size_t>(chunk.tokens));
+        drafts > 0 ? std::span<const int32_t>(sequence.drafting.tokens)
+                   : std::span(sequence.tokens()).subspan(static_cast<size_t>(sequence.computed));
+    segment.tokens = segment.tokens.first(static_cast<size_t>(chunk.tokens));
     segment.pages = sequence.pages;
     // Prompts are computed expanded and answers absorbed, also when they are computed again: so a
     // position has the same bits whatever happened to its sequence.
     segment.form = sequence.computed < sequence.prompt_size() ? model::AttentionForm::expanded
                                                               : model::AttentionForm::absorbed;
-    const bool last = sequence.computed + chunk.tokens == sequence.known();
-    segment.logits_from = chunk.tokens - (last ? 1 : 0);
-    if (last) rows.push_back(&sequence);
+    const bool last = end >= sequence.known();
+    segment.logits_from = chunk.tokens - drafts - (last ? 1 : 0);
     segments.push_back(segment);
+    if (last) rows.push_back({&sequence, logits_rows, static_cast<size_t>(drafts), {}, {}});
+    logits_rows += static_cast<size_t>(chunk.tokens - segment.logits_from);
+    parts.push_back({&sequence, sequence.computed, first_row, chunk.tokens, drafts});
+    first_row += chunk.tokens;
   }
   planned = &plan;
   const std::span<const float> logits = runner.forward(cache, segments);
   if (runner.interrupted()) return;
-  for (const Plan::Chunk& chunk : plan.chunks) {
-    Sequence& sequence = find(chunk.id);
+  for (const Speculation::Part& part : parts) {
+    Sequence& sequence = *part.sequence;
     const bool was_prompt = sequence.computed < sequence.prompt_size();
-    sequence.computed += chunk.tokens;
+    sequence.computed += part.rows - part.drafts;
+    sequence.count_drafts(part.drafts, 0);
     share_pages(sequence);
     if (was_prompt && sequence.stats().generated_tokens == 0) sequence.prompt_advanced(events);
   }
   sample(logits);
+  const std::chrono::duration<double> time = Clock::now() - start;
+  if (speculation) speculation->finish(parts, time.count());
 }
 
 void Engine::Impl::compute_timed(const Plan& plan) {
@@ -277,42 +314,68 @@ void Engine::Impl::compute_timed(const Plan& plan) {
     pacer.took(decodes, prompt_tokens, std::chrono::duration<double>(Clock::now() - begin).count());
 }
 
+// In rounds: whether a sequence's next row counts is known when its draft was right.
 void Engine::Impl::sample(std::span<const float> logits) {
+  for (size_t round = 0; !rows.empty(); ++round) {
+    draw(logits, round);
+    size_t going_on = 0;
+    for (Row& row : rows) {
+      if (!take(row, round)) continue;
+      if (&rows[going_on] != &row) rows[going_on] = std::move(row);
+      ++going_on;
+    }
+    rows.resize(going_on);
+  }
+}
+
+void Engine::Impl::draw(std::span<const float> logits, size_t round) {
   const auto vocab = static_cast<size_t>(model.model->config.vocab_size);
-  sampled.resize(rows.size());
-  tops.resize(rows.size());
   pool.parallel_for(
       static_cast<int64_t>(rows.size()), 1, [&](int64_t begin, int64_t end, int thread) {
         Sampler& sampler = samplers[static_cast<size_t>(thread)];
         for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
-          const Sequence& sequence = *rows[i];
+          Row& row = rows[i];
+          const Sequence& sequence = *row.sequence;
           const SamplingParams& params = sequence.request().sampling;
-          const std::span<const float> row = logits.subspan(i * vocab, vocab);
+          const std::span<const float> x = logits.subspan((row.logits + round) * vocab, vocab);
           if (const std::optional<int32_t> token = sequence.forced())
-            sampled[i] = sampler.force(row, params, *token, tops[i]);
+            row.sampled = sampler.force(x, params, *token, row.top);
           else
-            sampled[i] = sampler.sample(row, params, sequence.counts(), sequence.stats().seed,
-                                        sequence.request().stream,
-                                        static_cast<uint64_t>(sequence.known()), tops[i]);
+            row.sampled = sampler.sample(x, params, sequence.counts(), sequence.stats().seed,
+                                         sequence.request().stream,
+                                         static_cast<uint64_t>(sequence.known()), row.top);
         }
       });
-  for (size_t i = 0; i < rows.size(); ++i) {
-    switch (sampled[i].status) {
-      case Sampled::Status::ok:
-        rows[i]->accept(sampled[i], std::move(tops[i]), events);
-        break;
-      case Sampled::Status::not_finite:
-        rows[i]->finish(FinishReason::error,
-                        "the model's logits are not finite: its weights are broken, or overflow in "
-                        "this precision",
-                        events);
-        break;
-      case Sampled::Status::none_left:
-        rows[i]->finish(FinishReason::error, "every token is forbidden: logit_bias leaves none",
-                        events);
-        break;
-    }
+}
+
+// Gives the sequence its token. Whether the next row counts, too.
+bool Engine::Impl::take(Row& row, size_t round) {
+  Sequence& sequence = *row.sequence;
+  switch (row.sampled.status) {
+    case Sampled::Status::ok:
+      sequence.accept(row.sampled, std::move(row.top), events);
+      break;
+    case Sampled::Status::not_finite:
+      sequence.finish(FinishReason::error,
+                      "the model's logits are not finite: its weights are broken, or overflow in "
+                      "this precision",
+                      events);
+      break;
+    case Sampled::Status::none_left:
+      sequence.finish(FinishReason::error, "every token is forbidden: logit_bias leaves none",
+                      events);
+      break;
   }
+  if (row.drafts == 0) return false;
+  const bool looked_at = round < row.drafts && !sequence.finished();
+  const bool right = looked_at && row.sampled.token == sequence.drafting.tokens[round + 1];
+  if (right) {
+    ++sequence.computed;
+    sequence.count_drafts(0, 1);
+    return true;
+  }
+  speculation->checked(static_cast<int64_t>(row.drafts), static_cast<int64_t>(round), looked_at);
+  return false;
 }
 
 Engine::Engine(const LoadedModel& model, ThreadPool& pool, const EngineOptions& options) {

@@ -35,6 +35,11 @@ struct EngineOptions {
   quant::Type cache_type = quant::Type::BF16;  // or F32; Q8_0 (KvCache)
   model::Precision precision = model::Precision::native;
   bool reuse_prefixes = true;
+  // Speculation by the model's MTP layer: drafts of each step, at most drafts_max; 0: none;
+  // drafts_auto: as many as pay here, measured while answers are generated. Answers are the same.
+  // Without an MTP layer there are none.
+  static constexpr int64_t drafts_auto = -1, drafts_max = 8;
+  int64_t drafts = drafts_auto;
   // Asked by the engine's thread between layers: true abandons the step, which is computed again
   // when the engine goes on, and cancels the request of generate(). So Ctrl+C needs not wait for
   // hundreds of tokens of a prompt. Empty: never asked.

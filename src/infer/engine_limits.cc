@@ -50,6 +50,11 @@ EngineSizes choose_sizes(const model::ModelConfig& config, const EngineOptions& 
          options.step_tokens, options.sequences_max, options.context_tokens);
   if (options.cache_type == quant::Type::Q8_0 && options.precision != model::Precision::native)
     fail(ErrorKind::usage, "an 8-bit cache belongs to native precision: --precision native");
+  if (options.drafts < EngineOptions::drafts_auto || options.drafts > EngineOptions::drafts_max)
+    fail(ErrorKind::usage, "{} drafts are wanted for each step: 0 to {} are possible",
+         options.drafts, EngineOptions::drafts_max);
+  if (options.drafts > 0 && config.mtp_layers == 0)
+    fail(ErrorKind::usage, "the model has no multi-token prediction layer to make drafts with");
   const int64_t trained = config.context_length;
   if (options.context_tokens > trained)
     fail(ErrorKind::limit, "a context of {} tokens is wanted, but the model was trained for {}",

@@ -45,6 +45,8 @@ struct RequestStats {
   int64_t cached_tokens = 0;     // of the prompt, taken from the prefix cache and not computed
   int64_t generated_tokens = 0;  // the stop token included
   int64_t reasoning_tokens = 0;  // of them, markers not counted
+  int64_t drafted_tokens = 0;    // guessed by the MTP layer and verified
+  int64_t accepted_tokens = 0;   // of them, those that were right: each saved a step
   int64_t preemptions = 0;
   double queue_ms = 0;    // from submission to the first step
   double prefill_ms = 0;  // from there to the first token

@@ -20,9 +20,13 @@ class Planner {
 
   Plan plan() {
     decodes();
+    const int64_t whole = budget_;
     if (budget_ < limits_.step_tokens) budget_ = std::min(budget_, limits_.prompt_tokens);
+    const int64_t paced = budget_;
     admissions();
     prompts();
+    if (budget_ == paced) budget_ = whole;  // no prompt took part: nothing to pace
+    drafts();
     for (const Running& r : running_)
       if (r.tokens > 0) plan_.chunks.push_back({r.view->id, r.tokens});
     return std::move(plan_);
@@ -125,6 +129,16 @@ class Planner {
     for (const size_t i : order)
       if (const int64_t tokens = fit(*running_[i].view, budget_); tokens > 0)
         give(running_[i], tokens);
+  }
+
+  void drafts() {
+    for (Running& r : running_) {
+      const SequenceView& view = *r.view;
+      if (view.known - view.computed != r.tokens) continue;
+      const int64_t held = (view.pages_held + r.pages) * limits_.page_tokens;
+      const int64_t tokens = std::min({view.drafts, budget_, held - view.known});
+      if (tokens > 0) give(r, tokens);
+    }
   }
 
   const SchedulerLimits& limits_;

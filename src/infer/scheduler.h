@@ -5,6 +5,7 @@
 // at least half of it to the oldest, so it
 //   cannot starve; the rest to those with the least left to do, so a short question does not wait
 //   behind a long document; what these do not need, to the oldest again.
+// - Drafts, of tokens behind the last known one, take what is left of the budget, and no page.
 // - Waiting sequences enter strictly in order of arrival, as soon as there is room for all their
 //   known tokens and one more besides what running prompts still need.
 // - When pages run out, an older sequence takes them from the youngest (which waits and is computed
@@ -21,12 +22,14 @@ namespace hadal::infer {
 struct SequenceView {
   uint64_t id = 0;
   bool running = false;
-  bool held = false;       // pauses in this step: an older one is computing the page that it needs
-  int64_t computed = 0;    // positions in the cache (waiting: that it would find there)
-  int64_t known = 0;       // tokens of prompt and answer so far, > computed
-  int64_t chunk_end = 0;   // a chunk ends here at the latest, > computed
-  int64_t pages_held = 0;  // of the computed positions (waiting: that it would find)
+  bool held = false;      // pauses in this step: an older one is computing the page that it needs
+  int64_t computed = 0;   // positions in the cache (waiting: that it would find there)
+  int64_t known = 0;      // tokens of prompt and answer so far, > computed
+  int64_t chunk_end = 0;  // a chunk ends here at the latest, > computed
+  // Of the computed positions, and maybe of the next ones (waiting: that it would find).
+  int64_t pages_held = 0;
   int64_t pages_others = 0;  // of them, those that other sequences hold, too
+  int64_t drafts = 0;        // tokens that may be computed behind the known ones
 };
 
 struct SchedulerLimits {
@@ -41,7 +44,7 @@ struct SchedulerLimits {
 struct Plan {
   struct Chunk {
     uint64_t id = 0;
-    int64_t tokens = 0;
+    int64_t tokens = 0;  // drafts included
   };
   std::vector<uint64_t> preempt;  // first these give their pages back,
   std::vector<uint64_t> admit;    // then these take what they find in the cache,

@@ -166,4 +166,9 @@ void Sequence::preempted() {
   ++stats_.preemptions;
 }
 
+void Sequence::count_drafts(int64_t verified, int64_t accepted) {
+  stats_.drafted_tokens += verified;
+  stats_.accepted_tokens += accepted;
+}
+
 }  // namespace hadal::infer

@@ -17,6 +17,14 @@ namespace hadal::infer {
 
 using Clock = std::chrono::steady_clock;
 
+// What speculation keeps of a sequence.
+struct Drafting {
+  bool ready = false;           // the MTP layer has read all of the sequence that it could
+  int64_t computed = 0;         // positions that it has read
+  std::vector<float> hidden;    // states of those behind: [positions, hidden]
+  std::vector<int32_t> tokens;  // the last known token, and drafts of those that follow; or none
+};
+
 class Sequence {
  public:
   // The request has been checked. tokens_max: the most tokens of the answer, > 0. The model must
@@ -30,6 +38,7 @@ class Sequence {
   int64_t known() const { return static_cast<int64_t>(tokens_.size()); }
   int64_t prompt_size() const { return stats_.prompt_tokens; }
   const TokenCounts* counts() const { return counts_ ? &*counts_ : nullptr; }
+  int64_t tokens_left() const { return tokens_max_ - stats_.generated_tokens; }
   const RequestStats& stats() const { return stats_; }
   bool finished() const { return finished_; }
 
@@ -44,12 +53,14 @@ class Sequence {
   void prompt_advanced(std::vector<Event>& events);  // a part of the prompt was computed
   void count_cached(int64_t tokens);                 // these positions came from the cache
   void preempted();
+  void count_drafts(int64_t verified, int64_t accepted);
 
   // ---- the engine's view of the cache
   bool running = false;
   int64_t computed = 0;        // positions in the cache
   std::vector<int32_t> pages;  // of the computed positions
   int64_t shared_pages = 0;    // the first of them, in the prefix tree or refused by it
+  Drafting drafting;
   std::vector<uint64_t> keys;  // hashes of full pages of tokens(), as far as they were needed
 
  private:
