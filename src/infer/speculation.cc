@@ -206,7 +206,7 @@ void Speculation::finish(std::span<const Part> parts, double seconds) {
   generating_ = 0;
   int64_t drafting = 0;
   for (const Part& part : parts) {
-    const Sequence& sequence = *part.sequence;
+    Sequence& sequence = *part.sequence;
     if (sequence.finished() || !answers(sequence)) continue;
     ++generating_;
     if (sequence.drafting.ready && sequence.tokens_left() > 1) ++drafting;
