@@ -71,14 +71,15 @@ std::optional<Peer> parse_peer(const std::string& text) {
 }
 
 std::vector<double> parse_samples(const std::string& output) {
-  const size_t begin = output.find("[\n"), end = output.rfind(']');
+  // Programs print warnings into the middle of their JSON: only the list itself is read.
+  const size_t key = output.rfind("\"samples_ts\":");
+  if (key == std::string::npos) return {};
+  const size_t begin = output.find('[', key), end = output.find(']', key);
   if (begin == std::string::npos || end == std::string::npos || end < begin) return {};
-  const auto json = nlohmann::json::parse(output.substr(begin, end - begin + 1), nullptr, false);
-  if (!json.is_array() || json.empty() || !json.back().is_object()) return {};
-  const auto samples = json.back().find("samples_ts");
-  if (samples == json.back().end() || !samples->is_array()) return {};
+  const auto samples = nlohmann::json::parse(output.substr(begin, end - begin + 1), nullptr, false);
+  if (!samples.is_array()) return {};
   std::vector<double> out;
-  for (const auto& sample : *samples)
+  for (const auto& sample : samples)
     if (sample.is_number()) out.push_back(sample.get<double>());
   return out;
 }
