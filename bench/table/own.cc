@@ -63,7 +63,7 @@ OwnSamples from_bench(const Work& work, const OwnOptions& options) {
     return own;
   }
   own.samples = row["repetitions"].get<std::vector<double>>();
-  const Ceiling ceiling = ceiling_of(row, own.machine, model_file(work.model).integer);
+  const Ceiling ceiling = ceiling_of(work.kind, row, own.machine, model_file(work.model).integer);
   own.ceiling = ceiling.tokens_per_second;
   own.limit = ceiling.limit;
   return own;
@@ -108,14 +108,15 @@ OwnSamples first_token(const Work& work, const OwnOptions& options) {
 
 }  // namespace
 
-Ceiling ceiling_of(const json& row, const json& machine, bool integer) {
+Ceiling ceiling_of(Kind kind, const json& row, const json& machine, bool integer) {
   const double read = machine.at("read_bytes_per_second").get<double>();
   const double by_memory = read / row.at("bytes_per_token").get<double>();
   const double tiles = best_peak(machine, "bf16");
   const char* product = tiles > 0.0 ? "bf16" : integer ? "int8" : "fp32";
   const double peak = best_peak(machine, product);
   const double by_products = peak / row.at("operations_per_token").get<double>();
-  if (by_memory <= by_products) return {by_memory, fmt::format("read {:.1f} GB/s", read / 1e9)};
+  if (kind != Kind::prefill && by_memory <= by_products)
+    return {by_memory, fmt::format("read {:.1f} GB/s", read / 1e9)};
   return {by_products, fmt::format("{} {:.2f} T/s", product, peak / 1e12)};
 }
 

@@ -31,13 +31,14 @@ struct OwnOptions {
 
 OwnSamples measure_own(const Work& work, const OwnOptions& options);
 
-// The ceiling of a row of `hadal bench`: bytes per token against the read rate, operations against
-// the best rate of the products that the processor has for such weights.
+// The ceiling of a row of `hadal bench`: operations against the best rate of the products that the
+// processor has for such weights; for generation the lower of that and bytes against the read rate.
 struct Ceiling {
   double tokens_per_second = 0.0;
   std::string limit;
 };
-Ceiling ceiling_of(const nlohmann::json& row, const nlohmann::json& machine, bool integer);
+Ceiling ceiling_of(Kind kind, const nlohmann::json& row, const nlohmann::json& machine,
+                   bool integer);
 
 // Writes the model file of a row by `hadal synth` if it is missing; the error, or "".
 std::string make_model(const Work& work, const OwnOptions& options);

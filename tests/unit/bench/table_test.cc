@@ -71,15 +71,18 @@ json machine() {
 
 TEST(Table, CeilingsAreTheNearerLimit) {
   const json decode = {{"bytes_per_token", 1.5e9}, {"operations_per_token", 5e9}};
-  EXPECT_DOUBLE_EQ(ceiling_of(decode, machine(), true).tokens_per_second, 20.0);
-  EXPECT_EQ(ceiling_of(decode, machine(), true).limit, "read 30.0 GB/s");
+  EXPECT_DOUBLE_EQ(ceiling_of(Kind::decode, decode, machine(), true).tokens_per_second, 20.0);
+  EXPECT_EQ(ceiling_of(Kind::decode, decode, machine(), true).limit, "read 30.0 GB/s");
   const json prefill = {{"bytes_per_token", 2e7}, {"operations_per_token", 4e9}};
-  EXPECT_DOUBLE_EQ(ceiling_of(prefill, machine(), true).tokens_per_second, 450.0);
-  EXPECT_DOUBLE_EQ(ceiling_of(prefill, machine(), false).tokens_per_second, 100.0);
+  EXPECT_DOUBLE_EQ(ceiling_of(Kind::prefill, prefill, machine(), true).tokens_per_second, 450.0);
+  EXPECT_DOUBLE_EQ(ceiling_of(Kind::prefill, prefill, machine(), false).tokens_per_second, 100.0);
+  // A prompt's share is of arithmetic, also where a short one waits for its weights.
+  const json brief = {{"bytes_per_token", 1e9}, {"operations_per_token", 4e9}};
+  EXPECT_DOUBLE_EQ(ceiling_of(Kind::prefill, brief, machine(), true).tokens_per_second, 450.0);
   json with_tiles = machine();
   with_tiles["peaks"].push_back(
       {{"name", "tiles"}, {"product", "bf16"}, {"operations_per_second", 6e12}});
-  EXPECT_DOUBLE_EQ(ceiling_of(prefill, with_tiles, true).tokens_per_second, 1500.0);
+  EXPECT_DOUBLE_EQ(ceiling_of(Kind::prefill, prefill, with_tiles, true).tokens_per_second, 1500.0);
 }
 
 TEST(Table, ShowsSharesAndRatios) {
