@@ -114,7 +114,7 @@ nlohmann::json to_json(const eval::MachineLimits& limits) {
 
 void bench(const Options& options, const Globals& globals) {
   ThreadPool pool(globals.threads);
-  const eval::MachineLimits limits = eval::measure_machine(pool);
+  eval::MachineLimits limits = eval::measure_machine(pool);
   const infer::LoadedModel loaded = infer::open_model(infer::find_model(options.model));
   const eval::BenchOptions& wanted = options.bench;
   if (!globals.json) {
@@ -132,6 +132,7 @@ void bench(const Options& options, const Globals& globals) {
   int64_t anonymous = 0;
   for (const eval::BenchRow& row : rows) anonymous = std::max(anonymous, row.anonymous_bytes);
   if (globals.json) {
+    limits.raise_to(eval::measure_machine(pool));
     nlohmann::json out = {{"machine", to_json(limits)},
                           {"kernels", kernels::active().name},
                           {"model", loaded.name},

@@ -130,6 +130,14 @@ double MachineLimits::best(kernels::Product product) const {
   return rate;
 }
 
+void MachineLimits::raise_to(const MachineLimits& other) {
+  const auto raise = [](double& mine, double theirs) { mine = std::max(mine, theirs); };
+  raise(read_bytes_per_second, other.read_bytes_per_second);
+  raise(read_bytes_per_second_one, other.read_bytes_per_second_one);
+  for (size_t i = 0; i < peaks.size() && i < other.peaks.size(); ++i)
+    raise(peaks[i].operations_per_second, other.peaks[i].operations_per_second);
+}
+
 MachineLimits measure_machine(ThreadPool& pool, int64_t buffer_bytes) {
   constexpr int64_t smallest = int64_t{64} << 20;
   constexpr int passes = 5;

@@ -30,6 +30,9 @@ struct MachineLimits {
 
   // The best rate of any instruction set; 0 if none was measured.
   double best(kernels::Product product) const;
+  // Takes what is higher in limits of the same machine measured at another time: a neighbour may
+  // have been busy at one of them.
+  void raise_to(const MachineLimits& other);
 };
 
 // Takes about two seconds and `buffer_bytes` of memory (less if little is free). The best of
