@@ -500,7 +500,8 @@ HADAL_OP Floats fma(Floats a, Floats b, Floats c) {
 
 // The operations called flushed do it alone.
 struct FlushSubnormals {
-  FlushSubnormals() {}
+  // Not defaulted: compilers would call a variable of this type unused.
+  FlushSubnormals() {}  // NOLINT(modernize-use-equals-default)
 };
 
 HADAL_OP Floats add_flushed(Floats a, Floats b) {
