@@ -22,8 +22,7 @@ int64_t pages_for(int64_t tokens) {
 }  // namespace
 
 Embedder::Embedder(const ServedModel& model, std::vector<std::vector<int32_t>> texts)
-    : model_(model),
-      texts_(std::move(texts)),
+    : texts_(std::move(texts)),
       runner_(*model.loaded.model, model::Precision::f32, *model.pool,
               std::min(piece_tokens, longest(texts_))),
       cache_(model.loaded.model->config, quant::Type::BF16, pages_for(longest(texts_))),

@@ -22,7 +22,6 @@ class Embedder {
   const std::vector<std::vector<float>>& vectors() const { return vectors_; }
 
  private:
-  const ServedModel& model_;
   std::vector<std::vector<int32_t>> texts_;
   model::Runner runner_;
   model::KvCache cache_;

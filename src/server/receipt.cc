@@ -123,7 +123,7 @@ Receipt read_receipt(std::string_view text) {
     json.at("precision").get_to(receipt.precision);
     json.at("prompt_sha256").get_to(receipt.prompt_hash);
     receipt.request = request_from(json.at("parameters"));
-    if (sha256_hex(json.at("parameters").dump()) != json.at("parameters_sha256"))
+    if (sha256_hex(json.at("parameters").dump()) != json.at("parameters_sha256").get<std::string>())
       fail(ErrorKind::format, "the receipt's parameters are not those that it was made for");
     if (json.contains("prompt_ids")) json.at("prompt_ids").get_to(receipt.request.prompt);
     for (const Json& item : json.at("outputs")) {
