@@ -206,8 +206,9 @@ TEST_F(ServeTest, AnthropicMessagesWholeAndStreamed) {
   std::string text;
   for (const std::string& data : post("/v1/messages", body).events()) {
     const Json event = Json::parse(data);
-    if (types.empty() || types.back() != event["type"]) types.push_back(event["type"]);
-    if (event["type"] == "content_block_delta") text += event["delta"]["text"];
+    const std::string type = event["type"];
+    if (types.empty() || types.back() != type) types.push_back(type);
+    if (type == "content_block_delta") text += event["delta"]["text"].get<std::string>();
   }
   EXPECT_EQ(text, "7 + 5 = 12");
   EXPECT_EQ(types, (std::vector<std::string>{"message_start", "ping", "content_block_start",
