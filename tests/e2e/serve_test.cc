@@ -386,8 +386,8 @@ TEST_F(ServeTest, ThoughtsAreApartFromAnswers) {
   EXPECT_EQ(Json::parse(reply.events()[0])["choices"][0]["delta"],
             Json::parse(R"({"role":"assistant","content":null,"reasoning_content":""})"));
   const Joined joined = join(reply);
-  EXPECT_EQ(joined.reasoning, message["reasoning_content"]);
-  EXPECT_EQ(joined.content, message["content"]);
+  EXPECT_EQ(joined.reasoning, message["reasoning_content"].get<std::string>());
+  EXPECT_EQ(joined.content, message["content"].get<std::string>());
   body["thinking"] = {{"type", "disabled"}};
   EXPECT_EQ(HttpClient(server.port()).post("/chat/completions", body.dump()).status, 400);
   body["thinking"] = {{"type", "enabled"}};
