@@ -84,7 +84,8 @@ HADAL_OP void multiply(const char* weights, int64_t row_stride, const char* x, c
                        int64_t steps, bool from_memory) {
   for (int64_t s = 0; s < steps; ++s) {
     if (from_memory) {
-      for (int r = 0; r < 16; ++r) prefetch_far(weights + (r % 4 * steps * 4 + s * 4 + r / 4) * 64 + 16 * row_stride);
+      for (int r = 0; r < 16; ++r)
+        prefetch_far(weights + (r % 4 * steps * 4 + s * 4 + r / 4) * 64 + 16 * row_stride);
     }
     tile_load<4>(weights + s * 64, row_stride);
     tile_load<6>(x + s * tokens.step_stride, tokens.pair_stride);
