@@ -86,6 +86,7 @@ Speaker::Speaker(const RunOptions& options, const Globals& globals) {
   engine_options.context_tokens = options.context_tokens;
   engine_options.precision = options.precision.value_or(infer::default_precision(loaded_));
   engine_options.cache_type = options.cache.value_or(engine_options.cache_type);
+  engine_options.drafts = options.drafts;
   engine_options.interrupted = interrupted;
   engine_ = std::make_unique<infer::Engine>(loaded_, *pool_, engine_options);
   if (loaded_.style) {
@@ -182,6 +183,8 @@ std::string stats_line(const infer::RequestStats& stats, int64_t peak_memory_byt
   // The first token comes from the prompt's pass.
   const double decode = per_second(stats.generated_tokens - 1, stats.decode_ms);
   if (decode > 0) line += fmt::format(", {:.{}f}/s", decode, decode < 99.5 ? 1 : 0);
+  if (stats.drafted_tokens > 0)
+    line += fmt::format(", {} of {} drafts accepted", stats.accepted_tokens, stats.drafted_tokens);
   return line +
          fmt::format("; peak memory {}", format_bytes(static_cast<double>(peak_memory_bytes)));
 }

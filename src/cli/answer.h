@@ -55,7 +55,8 @@ class Speaker {
   double load_ms_ = 0;
 };
 
-// "23 prompt tokens (12 cached), 850/s; 41 answer tokens (18 thought), 120/s; peak memory 210 MiB"
+// "23 prompt tokens (12 cached), 850/s; 41 answer tokens (18 thought), 120/s, 12 of 20 drafts
+// accepted; peak memory 210 MiB"
 std::string stats_line(const infer::RequestStats& stats, int64_t peak_memory_bytes);
 
 // Why an answer ends in the middle, "" if it doesn't.

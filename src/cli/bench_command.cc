@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,8 +11,10 @@
 #include "cli/commands.h"
 #include "cli/human.h"
 #include "cli/interrupt.h"
+#include "cli/mtp_option.h"
 #include "cli/precision_option.h"
 #include "eval/bench.h"
+#include "eval/bench_mtp.h"
 #include "infer/loaded_model.h"
 #include "infer/model_store.h"
 #include "kernels/kernels.h"
@@ -22,6 +25,7 @@ namespace {
 struct Options {
   std::string model;
   eval::BenchOptions bench;
+  std::optional<int64_t> drafts;  // unset: speculation is not measured
 };
 
 double share(double value, double limit) {
@@ -77,6 +81,26 @@ void print_row(const eval::BenchRow& row, const eval::MachineLimits& limits) {
   std::fflush(stdout);
 }
 
+void print_row(const eval::MtpRow& row) {
+  fmt::print(
+      "speculation (--mtp {}), {} sequence{}: {:.2f} tokens/s, {:.2f} without = {:.2f}x; {} of {} "
+      "drafts accepted ({:.0f}%)\n",
+      mtp_name(row.drafts), row.batch, row.batch == 1 ? "" : "s", row.drafting, row.plain,
+      row.ratio(), row.accepted, row.drafted, row.acceptance() * 100.0);
+  std::fflush(stdout);
+}
+
+nlohmann::json to_json(const eval::MtpRow& row) {
+  return {{"mtp", mtp_name(row.drafts)},
+          {"batch", row.batch},
+          {"tokens_per_second", row.drafting},
+          {"tokens_per_second_plain", row.plain},
+          {"ratio", row.ratio()},
+          {"drafted_tokens", row.drafted},
+          {"accepted_tokens", row.accepted},
+          {"acceptance", row.acceptance()}};
+}
+
 nlohmann::json to_json(const eval::BenchRow& row, const eval::MachineLimits& limits) {
   const Rates r = rates(row, limits);
   return {{"work", row.work},
@@ -128,6 +152,13 @@ void bench(const Options& options, const Globals& globals) {
     check_interrupt();
     if (!globals.json) print_row(row, limits);
   });
+  std::vector<eval::MtpRow> mtp_rows;
+  if (options.drafts) {
+    mtp_rows = eval::bench_mtp(loaded, wanted, *options.drafts, pool, [&](const eval::MtpRow& row) {
+      check_interrupt();
+      if (!globals.json) print_row(row);
+    });
+  }
   const eval::ProcessMemory memory = eval::process_memory();
   int64_t anonymous = 0;
   for (const eval::BenchRow& row : rows) anonymous = std::max(anonymous, row.anonymous_bytes);
@@ -142,6 +173,7 @@ void bench(const Options& options, const Globals& globals) {
                           {"peak_resident_bytes", memory.peak_resident},
                           {"anonymous_bytes", anonymous}};
     for (const eval::BenchRow& row : rows) out["rows"].push_back(to_json(row, limits));
+    for (const eval::MtpRow& row : mtp_rows) out["speculation"].push_back(to_json(row));
     fmt::print("{}\n", out.dump(2));
     return;
   }
@@ -162,7 +194,8 @@ constexpr const char* help_end =
     "Examples:\n"
     "  hadal bench model.gguf                       prompt of 512, then 64 generated tokens\n"
     "  hadal bench model.gguf -p 2048 -d 0,4096     at two depths\n"
-    "  hadal bench model.gguf -p 0 -b 1,8,16        generation of several sequences together\n";
+    "  hadal bench model.gguf -p 0 -b 1,8,16        generation of several sequences together\n"
+    "  hadal bench model.gguf -p 0 -n 256 --mtp auto  what the MTP layer's drafts gain\n";
 
 }  // namespace
 
@@ -194,6 +227,9 @@ void add_bench(CLI::App& app, Globals& globals) {
       ->capture_default_str();
   command->add_option("--chunk", options->bench.chunk, "Prompt tokens per forward call")
       ->capture_default_str();
+  add_mtp(command, [options](int64_t drafts) {
+    options->drafts = drafts;
+  })->description("Measure speculation, too: drafts a step, or as many as pay");
   add_precision(command, &options->bench.precision);
   add_cache_type(command, &options->bench.cache);
   add_threads(command, globals);

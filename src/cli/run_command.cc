@@ -11,6 +11,7 @@
 #include "cli/command.h"
 #include "cli/commands.h"
 #include "cli/interrupt.h"
+#include "cli/mtp_option.h"
 #include "cli/precision_option.h"
 #include "cli/run_prompt.h"
 #include "infer/model_store.h"
@@ -54,6 +55,8 @@ Json answer_json(const Answer& answer, const Speaker& speaker) {
             {"cached_tokens", stats.cached_tokens},
             {"completion_tokens", stats.generated_tokens},
             {"reasoning_tokens", stats.reasoning_tokens}}},
+          {"speculation",
+           {{"drafted_tokens", stats.drafted_tokens}, {"accepted_tokens", stats.accepted_tokens}}},
           {"timings",
            {{"load_ms", speaker.load_ms()},
             {"prompt_ms", stats.prefill_ms},
@@ -213,6 +216,7 @@ void add_run(CLI::App& app, Globals& globals) {
       ->type_name("TEXT");
   add_lengths(command, *options);
   add_threads(command, globals);
+  add_mtp(command, [options](int64_t drafts) { options->drafts = drafts; })->default_str("auto");
   add_precision(command, &options->precision, "f32 under 500 million parameters, else native");
   add_cache_type(command, &options->cache);
   command->add_flag_function(

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "infer/engine.h"
 #include "model/forward.h"
 
 namespace hadal::cli {
@@ -28,7 +29,8 @@ struct RunOptions {
   bool hide_thinking = false;
   std::optional<quant::Type> cache;           // unset: BF16
   std::optional<model::Precision> precision;  // unset: by the model (sampling_defaults.h)
-  std::optional<bool> stats;                  // unset: when stderr is a terminal
+  int64_t drafts = infer::EngineOptions::drafts_auto;
+  std::optional<bool> stats;  // unset: when stderr is a terminal
   bool verbose = false;
 };
 

@@ -50,6 +50,8 @@ void Metrics::count(const infer::Event& event) {
   cached_tokens_ += stats.cached_tokens;
   generated_tokens_ += stats.generated_tokens;
   reasoning_tokens_ += stats.reasoning_tokens;
+  drafted_tokens_ += stats.drafted_tokens;
+  accepted_tokens_ += stats.accepted_tokens;
   preemptions_ += stats.preemptions;
   queue_.observe(stats.queue_ms / 1000);
   if (stats.generated_tokens > 0) prefill_.observe(stats.prefill_ms / 1000);
@@ -93,6 +95,9 @@ std::string Metrics::text(const infer::EngineLoad& load, const HttpLoad& network
       cached_tokens_);
   put(out, "hadal_generated_tokens_total", "counter", "Tokens of answers.", generated_tokens_);
   put(out, "hadal_reasoning_tokens_total", "counter", "Of them, reasoning.", reasoning_tokens_);
+  put(out, "hadal_drafted_tokens_total", "counter", "Guessed by the MTP layer and verified.",
+      drafted_tokens_);
+  put(out, "hadal_accepted_tokens_total", "counter", "Of them, right.", accepted_tokens_);
   put(out, "hadal_preemptions_total", "counter", "Sequences that lost their pages for a while.",
       preemptions_);
   put(out, "hadal_connections", "gauge", "Open connections.", network.connections);

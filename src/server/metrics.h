@@ -38,6 +38,7 @@ class Metrics {
   mutable std::mutex mutex_;
   std::map<std::pair<std::string, int>, int64_t> requests_;  // by path and status
   int64_t prompt_tokens_ = 0, cached_tokens_ = 0, generated_tokens_ = 0, reasoning_tokens_ = 0;
+  int64_t drafted_tokens_ = 0, accepted_tokens_ = 0;
   int64_t preemptions_ = 0, cut_ = 0;
   std::array<int64_t, 4> finished_ = {};  // by infer::FinishReason
   Histogram queue_, prefill_, decode_token_, request_;

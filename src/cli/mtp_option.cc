@@ -1,0 +1,48 @@
+#include "cli/mtp_option.h"
+
+#include <charconv>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include <fmt/core.h>
+
+#include "infer/engine.h"
+
+namespace hadal::cli {
+namespace {
+
+using infer::EngineOptions;
+
+std::optional<int64_t> drafts_named(std::string_view name) {
+  if (name == "auto") return EngineOptions::drafts_auto;
+  if (name == "off") return 0;
+  int64_t drafts = 0;
+  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), drafts);
+  if (error != std::errc() || end != name.data() + name.size()) return std::nullopt;
+  if (drafts < 1 || drafts > EngineOptions::drafts_max) return std::nullopt;
+  return drafts;
+}
+
+}  // namespace
+
+std::string mtp_name(int64_t drafts) {
+  if (drafts == EngineOptions::drafts_auto) return "auto";
+  return drafts == 0 ? "off" : fmt::format("{}", drafts);
+}
+
+CLI::Option* add_mtp(CLI::App* command, std::function<void(int64_t)> set) {
+  const auto check = [](const std::string& name) {
+    return drafts_named(name)
+               ? std::string()
+               : fmt::format("'{}' is not auto, off or 1 to {}", name, EngineOptions::drafts_max);
+  };
+  return command
+      ->add_option_function<std::string>(
+          "--mtp", [set = std::move(set)](const std::string& name) { set(*drafts_named(name)); },
+          "Speculate by the model's MTP layer: where it pays, never, or with N drafts a step")
+      ->check(CLI::Validator(check, ""))
+      ->type_name("auto|off|N");
+}
+
+}  // namespace hadal::cli
