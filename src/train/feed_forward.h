@@ -2,6 +2,7 @@
 // pass needs of the last forward pass.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -65,6 +66,8 @@ class MoeLayer {
  private:
   void route(const Context& context, const float* x, int64_t n);
   void count_balance(const Batch& batch);
+  void run_experts(const Context& context, std::vector<kernels::Matmul>& products,
+                   const std::function<void(FeedForward&, int64_t, int64_t)>& name);
   void backward_experts(const Context& context, int64_t n, const float* dy);
   void backward_router(const Context& context, const Batch& batch, float balance_weight,
                        const float* x, float* dx);

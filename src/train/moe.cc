@@ -113,6 +113,18 @@ void MoeLayer::count_balance(const Batch& batch) {
   }
 }
 
+// Lets every expert with rows [first, first + count) of the sorted ones name its products, and runs
+// them all.
+void MoeLayer::run_experts(const Context& context, std::vector<kernels::Matmul>& products,
+                           const std::function<void(FeedForward&, int64_t, int64_t)>& name) {
+  products.clear();
+  for (size_t e = 0; e < experts_.size(); ++e) {
+    const int64_t count = offsets_[e + 1] - offsets_[e];
+    if (count > 0) name(experts_[e], offsets_[e], count);
+  }
+  model::run(context, products);
+}
+
 void MoeLayer::forward(const Context& context, const Batch& batch, const float* x, float* y) {
   const int64_t n = batch.rows(), k = c_.experts_per_token, hidden = c_.hidden_size;
   const int64_t width = c_.moe_intermediate_size;
@@ -130,14 +142,7 @@ void MoeLayer::forward(const Context& context, const Batch& batch, const float* 
   Input input, hidden_input;
   input.set(context, sorted_, hidden, n * k, hidden);
   std::vector<kernels::Matmul> products;
-  const auto each = [&](const auto& body) {
-    products.clear();
-    for (size_t e = 0; e < experts_.size(); ++e)
-      if (offsets_[e + 1] > offsets_[e])
-        body(experts_[e], offsets_[e], offsets_[e + 1] - offsets_[e]);
-    model::run(context, products);
-  };
-  each([&](FeedForward& expert, int64_t first, int64_t count) {
+  run_experts(context, products, [&](FeedForward& expert, int64_t first, int64_t count) {
     products.push_back(expert.gate.forward(input, first, count, gate_ + first * width));
     products.push_back(expert.up.forward(input, first, count, up_ + first * width));
   });
@@ -146,7 +151,7 @@ void MoeLayer::forward(const Context& context, const Batch& batch, const float* 
                              hidden_ + begin * width);
   });
   hidden_input.set(context, hidden_, width, n * k, width);
-  each([&](FeedForward& expert, int64_t first, int64_t count) {
+  run_experts(context, products, [&](FeedForward& expert, int64_t first, int64_t count) {
     products.push_back(expert.down.forward(hidden_input, first, count, out + first * hidden));
   });
   context.pool.parallel_for(n, 16, [&](int64_t begin, int64_t end, int) {
@@ -180,14 +185,7 @@ void MoeLayer::backward_experts(const Context& context, int64_t n, const float* 
   Input d_out_input, d_gate, d_up;
   d_out_input.set(context, d_out, hidden, n * k, hidden);
   std::vector<kernels::Matmul> products;
-  const auto each = [&](const auto& body) {
-    products.clear();
-    for (size_t e = 0; e < experts_.size(); ++e)
-      if (offsets_[e + 1] > offsets_[e])
-        body(experts_[e], offsets_[e], offsets_[e + 1] - offsets_[e]);
-    model::run(context, products);
-  };
-  each([&](FeedForward& expert, int64_t first, int64_t count) {
+  run_experts(context, products, [&](FeedForward& expert, int64_t first, int64_t count) {
     products.push_back(expert.down.backward(d_out_input, first, count, dh + first * width));
   });
   context.pool.parallel_for(n, 16, [&](int64_t begin, int64_t end, int) {
@@ -209,7 +207,7 @@ void MoeLayer::backward_experts(const Context& context, int64_t n, const float* 
   d_up.set(context, du, width, n * k, width);
   std::vector<WeightGradient> gradients;
   float* more = shared_out_buffer_.get(n * k * hidden);
-  each([&](FeedForward& expert, int64_t first, int64_t count) {
+  run_experts(context, products, [&](FeedForward& expert, int64_t first, int64_t count) {
     products.push_back(expert.gate.backward(d_gate, first, count, d_sorted_ + first * hidden));
     products.push_back(expert.up.backward(d_up, first, count, more + first * hidden));
     const float* x = sorted_ + first * hidden;

@@ -84,8 +84,9 @@ HADAL_OP void multiply(const char* weights, int64_t row_stride, const char* x, c
                        int64_t steps, bool from_memory) {
   for (int64_t s = 0; s < steps; ++s) {
     if (from_memory) {
-      for (int r = 0; r < 16; ++r)
-        prefetch_far(weights + (r % 4 * steps * 4 + s * 4 + r / 4) * 64 + 16 * row_stride);
+      const char* next = weights + 16 * row_stride;  // in four streams, of four rows each
+      for (int i = 0; i < 16; ++i)
+        prefetch_far(next + i % 4 * 4 * row_stride + (4 * s + i / 4) * 64);
     }
     tile_load<4>(weights + s * 64, row_stride);
     tile_load<6>(x + s * tokens.step_stride, tokens.pair_stride);
