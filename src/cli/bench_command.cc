@@ -7,6 +7,7 @@
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>
 
+#include "base/error.h"
 #include "cli/command.h"
 #include "cli/commands.h"
 #include "cli/human.h"
@@ -137,9 +138,11 @@ nlohmann::json to_json(const eval::MachineLimits& limits) {
 }
 
 void bench(const Options& options, const Globals& globals) {
+  const infer::LoadedModel loaded = infer::open_model(infer::find_model(options.model));
+  if (options.drafts && loaded.model->mtp.empty())  // before minutes of other measurements
+    fail(ErrorKind::usage, "{} has no multi-token prediction layer to speculate by", loaded.name);
   ThreadPool pool(globals.threads);
   eval::MachineLimits limits = eval::measure_machine(pool);
-  const infer::LoadedModel loaded = infer::open_model(infer::find_model(options.model));
   const eval::BenchOptions& wanted = options.bench;
   if (!globals.json) {
     print_limits(limits);

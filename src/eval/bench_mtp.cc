@@ -52,8 +52,7 @@ double median(std::vector<double> values) {
 std::vector<MtpRow> bench_mtp(const infer::LoadedModel& loaded, const BenchOptions& options,
                               int64_t drafts, ThreadPool& pool,
                               const std::function<void(const MtpRow&)>& on_row) {
-  if (loaded.model->mtp.empty())
-    fail(ErrorKind::usage, "{} has no multi-token prediction layer", loaded.name);
+  HADAL_CHECK(!loaded.model->mtp.empty(), "{} has no MTP layer", loaded.name);
   if (options.generate < 2)
     fail(ErrorKind::usage, "{} tokens are too few to measure speculation: 2 are needed",
          options.generate);

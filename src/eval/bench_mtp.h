@@ -24,7 +24,7 @@ struct MtpRow {
 };
 
 // A row for each of options.batches: sequences that go on greedily behind random prompts, for
-// options.generate tokens. Throws Error(usage) if the model has no MTP layer.
+// options.generate tokens. The model has an MTP layer.
 std::vector<MtpRow> bench_mtp(const infer::LoadedModel& loaded, const BenchOptions& options,
                               int64_t drafts, ThreadPool& pool,
                               const std::function<void(const MtpRow&)>& on_row = {});

@@ -73,7 +73,7 @@ void Connection::close() {
   gone_ = true;
   deadline_ = Clock::time_point::max();
   boost::system::error_code ignored;
-  (void)transport_->socket().close(ignored);
+  transport_->socket().close(ignored);
   woken_ = true;
   signal_.cancel();
 }

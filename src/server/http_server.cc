@@ -24,7 +24,7 @@ namespace hadal::server {
 
 namespace asio = boost::asio;
 using asio::awaitable;
-using tcp = asio::ip::tcp;
+using Tcp = asio::ip::tcp;
 
 namespace {
 
@@ -38,7 +38,7 @@ constexpr auto end_grace = std::chrono::seconds(2);
 
 class PlainTransport : public Transport {
  public:
-  explicit PlainTransport(tcp::socket socket) : socket_(std::move(socket)) {}
+  explicit PlainTransport(Tcp::socket socket) : socket_(std::move(socket)) {}
   awaitable<bool> handshake() override { co_return true; }
   awaitable<size_t> read(char* data, size_t size) override {
     const auto [error, count] =
@@ -52,19 +52,19 @@ class PlainTransport : public Transport {
   }
   awaitable<void> shutdown() override {
     boost::system::error_code ignored;
-    socket_.shutdown(tcp::socket::shutdown_send, ignored);
+    socket_.shutdown(Tcp::socket::shutdown_send, ignored);
     co_return;
   }
-  tcp::socket& socket() override { return socket_; }
+  Tcp::socket& socket() override { return socket_; }
   bool secure() const override { return false; }
 
  private:
-  tcp::socket socket_;
+  Tcp::socket socket_;
 };
 
 class TlsTransport : public Transport {
  public:
-  TlsTransport(tcp::socket socket, asio::ssl::context& context)
+  TlsTransport(Tcp::socket socket, asio::ssl::context& context)
       : stream_(std::move(socket), context) {}
   awaitable<bool> handshake() override {
     const auto [error] = co_await stream_.async_handshake(asio::ssl::stream_base::server, no_throw);
@@ -83,26 +83,26 @@ class TlsTransport : public Transport {
   awaitable<void> shutdown() override {
     SSL_shutdown(stream_.native_handle());  // queues the alert; the peer's is not waited for
     boost::system::error_code ignored;
-    stream_.next_layer().shutdown(tcp::socket::shutdown_send, ignored);
+    stream_.next_layer().shutdown(Tcp::socket::shutdown_send, ignored);
     co_return;
   }
-  tcp::socket& socket() override { return stream_.next_layer(); }
+  Tcp::socket& socket() override { return stream_.next_layer(); }
   bool secure() const override { return true; }
 
  private:
-  asio::ssl::stream<tcp::socket> stream_;
+  asio::ssl::stream<Tcp::socket> stream_;
 };
 
-void set_options(tcp::socket& socket, const HttpOptions& options) {
+void set_options(Tcp::socket& socket, const HttpOptions& options) {
   boost::system::error_code ignored;
-  socket.set_option(tcp::no_delay(true), ignored);
+  socket.set_option(Tcp::no_delay(true), ignored);
   socket.set_option(asio::socket_base::keep_alive(true), ignored);
   socket.set_option(asio::socket_base::send_buffer_size(send_buffer_bytes), ignored);
   const int timeout_ms = static_cast<int>(options.write_s * 1000);
   setsockopt(socket.native_handle(), IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout_ms, sizeof timeout_ms);
 }
 
-tcp::endpoint endpoint_of(const HttpOptions& options) {
+Tcp::endpoint endpoint_of(const HttpOptions& options) {
   boost::system::error_code error;
   const std::string host = options.host == "localhost" ? "127.0.0.1" : options.host;
   const auto address = asio::ip::make_address(host, error);
@@ -140,13 +140,13 @@ struct HttpServer::Impl {
       : options(wanted), handler(the_handler), tls(make_tls(wanted)) {
     for (int i = 0; i < std::max(1, options.threads); ++i)
       loops.push_back(std::make_unique<Loop>(handler, options));
-    acceptor = std::make_unique<tcp::acceptor>(loops[0]->io);
+    acceptor = std::make_unique<Tcp::acceptor>(loops[0]->io);
     signals = std::make_unique<asio::signal_set>(loops[0]->io);
   }
 
   void open();
   awaitable<void> accept_all();
-  void start(Loop& loop, tcp::socket socket, const std::string& peer, std::shared_ptr<void> ticket);
+  void start(Loop& loop, Tcp::socket socket, const std::string& peer, std::shared_ptr<void> ticket);
   std::shared_ptr<void> admit(const std::string& peer);
   awaitable<void> sweep(Loop* loop);
   awaitable<void> take_signals();
@@ -161,7 +161,7 @@ struct HttpServer::Impl {
   std::unordered_map<std::string, int64_t> peers;
   std::atomic<int64_t> connections = 0, accepted = 0, refused = 0;
   std::vector<std::unique_ptr<Loop>> loops;
-  std::unique_ptr<tcp::acceptor> acceptor;
+  std::unique_ptr<Tcp::acceptor> acceptor;
   std::unique_ptr<asio::signal_set> signals;
   uint16_t port = 0;
   bool draining = false, immediate = false;  // on the first loop's thread
@@ -176,7 +176,7 @@ awaitable<void> serve_connection(std::shared_ptr<Connection> connection) {
 }  // namespace
 
 void HttpServer::Impl::open() {
-  const tcp::endpoint endpoint = endpoint_of(options);
+  const Tcp::endpoint endpoint = endpoint_of(options);
   boost::system::error_code error;
   acceptor->open(endpoint.protocol(), error);
   if (!error) acceptor->set_option(asio::socket_base::reuse_address(true), error);
@@ -208,7 +208,7 @@ std::shared_ptr<void> HttpServer::Impl::admit(const std::string& peer) {
           }};
 }
 
-void HttpServer::Impl::start(Loop& loop, tcp::socket socket, const std::string& peer,
+void HttpServer::Impl::start(Loop& loop, Tcp::socket socket, const std::string& peer,
                              std::shared_ptr<void> ticket) {
   std::unique_ptr<Transport> transport;
   if (tls)
@@ -224,7 +224,7 @@ awaitable<void> HttpServer::Impl::accept_all() {
   asio::steady_timer pause(loops[0]->io);
   for (size_t next = 0;; next = (next + 1) % loops.size()) {
     Loop& loop = *loops[next];
-    tcp::socket socket(loop.io);
+    Tcp::socket socket(loop.io);
     const auto [error] = co_await acceptor->async_accept(socket, no_throw);
     if (draining) co_return;
     if (error) {  // out of descriptors, say: those who wait in the backlog have a chance later
@@ -233,7 +233,7 @@ awaitable<void> HttpServer::Impl::accept_all() {
       continue;
     }
     boost::system::error_code gone;
-    const tcp::endpoint endpoint = socket.remote_endpoint(gone);
+    const Tcp::endpoint endpoint = socket.remote_endpoint(gone);
     if (gone) continue;
     const std::string peer = endpoint.address().to_string();
     set_options(socket, options);
@@ -245,7 +245,7 @@ awaitable<void> HttpServer::Impl::accept_all() {
       if (!tls) socket.send(asio::buffer(full), MSG_DONTWAIT, gone);
       continue;
     }
-    auto shared = std::make_shared<tcp::socket>(std::move(socket));
+    auto shared = std::make_shared<Tcp::socket>(std::move(socket));
     asio::post(loop.io, [this, &loop, shared, peer, ticket] {
       start(loop, std::move(*shared), peer, ticket);
     });
