@@ -338,8 +338,9 @@ HADAL_OP Ints abs8(Ints a) {
 
 HADAL_OP Ints dot_bytes(Ints sum, Ints u, Ints s) {
   return make<int32_t>([&](int i) {
-    int32_t t = sum.lane<int32_t>(i);
-    for (int j = 4 * i; j < 4 * i + 4; ++j) t += u.lane<uint8_t>(j) * s.lane<int8_t>(j);
+    uint32_t t = sum.lane<uint32_t>(i);  // wraps as the instruction does
+    for (int j = 4 * i; j < 4 * i + 4; ++j)
+      t += static_cast<uint32_t>(u.lane<uint8_t>(j) * s.lane<int8_t>(j));
     return t;
   });
 }
@@ -348,8 +349,8 @@ HADAL_OP Ints dot_bytes(Ints sum, Ints u, Ints s) {
 
 HADAL_OP Ints madd16(Ints a, Ints b) {
   return make<int32_t>([&](int i) {
-    return a.lane<int16_t>(2 * i) * b.lane<int16_t>(2 * i) +
-           a.lane<int16_t>(2 * i + 1) * b.lane<int16_t>(2 * i + 1);
+    return static_cast<uint32_t>(a.lane<int16_t>(2 * i) * b.lane<int16_t>(2 * i)) +
+           static_cast<uint32_t>(a.lane<int16_t>(2 * i + 1) * b.lane<int16_t>(2 * i + 1));
   });
 }
 
