@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <pty.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -37,6 +38,8 @@ inline void enter_sandbox(const std::string& folder) {
   std::vector<char*> argv = {const_cast<char*>(HADAL_BINARY)};
   for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
   argv.push_back(nullptr);
+  prctl(PR_SET_PDEATHSIG,
+        SIGKILL);  // a test that crashes leaves nothing behind that holds its pipes
   execv(HADAL_BINARY, argv.data());
   _exit(127);
 }

@@ -9,6 +9,8 @@
 namespace hadal::e2e {
 namespace {
 
+using namespace std::string_literals;  // texts with zeros in them
+
 using ServeNetworkTest = ModelTest;
 
 // A request that runs for as long as the context allows.
@@ -194,8 +196,8 @@ TEST_F(ServeNetworkTest, AmbiguousRequestsAreRefusedAndTheConnectionClosed) {
       "GET /livez HTTP/2.0\r\nHost: localhost\r\n\r\n",
       "GET /li\x01vez HTTP/1.1\r\nHost: localhost\r\n\r\n",
       "GET /livez HTTP/1.1\nHost: localhost\n\n",
-      std::string("GET /livez\0 HTTP/1.1\r\nHost: localhost\r\n\r\n", 43),
-      "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
+      "GET /livez\0 HTTP/1.1\r\nHost: localhost\r\n\r\n"s,
+      "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n"s,
   };
   for (const std::string& request : requests) {
     HttpClient client(server.port());
