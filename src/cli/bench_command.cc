@@ -230,9 +230,8 @@ void add_bench(CLI::App& app, Globals& globals) {
       ->capture_default_str();
   command->add_option("--chunk", options->bench.chunk, "Prompt tokens per forward call")
       ->capture_default_str();
-  add_mtp(command, [options](int64_t drafts) {
-    options->drafts = drafts;
-  })->description("Measure speculation, too: drafts a step, or as many as pay");
+  add_mtp(command, &options->drafts)
+      ->description("Measure speculation, too: drafts a step, or as many as pay");
   add_precision(command, &options->bench.precision);
   add_cache_type(command, &options->bench.cache);
   add_threads(command, globals);

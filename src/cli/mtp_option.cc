@@ -3,7 +3,6 @@
 #include <charconv>
 #include <optional>
 #include <string_view>
-#include <utility>
 
 #include <fmt/core.h>
 
@@ -24,14 +23,9 @@ std::optional<int64_t> drafts_named(std::string_view name) {
   return drafts;
 }
 
-}  // namespace
-
-std::string mtp_name(int64_t drafts) {
-  if (drafts == EngineOptions::drafts_auto) return "auto";
-  return drafts == 0 ? "off" : fmt::format("{}", drafts);
-}
-
-CLI::Option* add_mtp(CLI::App* command, std::function<void(int64_t)> set) {
+// Drafts: int64_t, or an optional one that tells whether the option was given.
+template <typename Drafts>
+CLI::Option* add(CLI::App* command, Drafts* drafts) {
   const auto check = [](const std::string& name) {
     return drafts_named(name)
                ? std::string()
@@ -39,10 +33,29 @@ CLI::Option* add_mtp(CLI::App* command, std::function<void(int64_t)> set) {
   };
   return command
       ->add_option_function<std::string>(
-          "--mtp", [set = std::move(set)](const std::string& name) { set(*drafts_named(name)); },
+          "--mtp",
+          [drafts](const std::string& name) {
+            const int64_t checked = *drafts_named(name);
+            *drafts = checked;
+          },
           "Speculate by the model's MTP layer: where it pays, never, or with N drafts a step")
       ->check(CLI::Validator(check, ""))
       ->type_name("auto|off|N");
+}
+
+}  // namespace
+
+std::string mtp_name(int64_t drafts) {
+  if (drafts == EngineOptions::drafts_auto) return "auto";
+  return drafts == 0 ? "off" : fmt::format("{}", drafts);
+}
+
+void add_mtp(CLI::App* command, int64_t* drafts) {
+  add(command, drafts)->default_str(mtp_name(*drafts));
+}
+
+CLI::Option* add_mtp(CLI::App* command, std::optional<int64_t>* drafts) {
+  return add(command, drafts);
 }
 
 }  // namespace hadal::cli

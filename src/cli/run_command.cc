@@ -216,7 +216,7 @@ void add_run(CLI::App& app, Globals& globals) {
       ->type_name("TEXT");
   add_lengths(command, *options);
   add_threads(command, globals);
-  add_mtp(command, [options](int64_t drafts) { options->drafts = drafts; })->default_str("auto");
+  add_mtp(command, &options->drafts);
   add_precision(command, &options->precision, "f32 under 500 million parameters, else native");
   add_cache_type(command, &options->cache);
   command->add_flag_function(

@@ -231,9 +231,7 @@ void add_serve(CLI::App& app, Globals& globals) {
   command->add_option("-m,--model,MODEL", options->model,
                       "Model file, Hugging Face folder, or a name from 'hadal list'");
   add_threads(command, globals);
-  add_mtp(command, [options](int64_t drafts) {
-    options->serve.service.model.engine.drafts = drafts;
-  })->default_str("auto");
+  add_mtp(command, &options->serve.service.model.engine.drafts);
   add_precision(command, &options->serve.service.model.precision,
                 "f32 under 500 million parameters, else native");
   add_model(command, *options);
