@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "kernels/exp.h"
+#include "train/profile.h"
 
 namespace hadal::train {
 namespace {
@@ -87,6 +88,7 @@ struct CausalAttention::Head {
 
 void CausalAttention::forward(const Context& context, const Batch& batch, const float* q,
                               const float* k, const float* v, float* o, float* log_sums) const {
+  const Timed timed(Part::attention_forward);
   const int64_t documents = static_cast<int64_t>(batch.documents.size()) - 1;
   const int64_t heads = shape_.heads;
   const int64_t q_stride = heads * shape_.key, o_stride = heads * shape_.value;
@@ -159,6 +161,7 @@ void CausalAttention::backward(const Context& context, const Batch& batch, const
                                const float* k, const float* v, const float* o,
                                const float* log_sums, const float* d_o, float* dq, float* dk,
                                float* dv) const {
+  const Timed timed(Part::attention_backward);
   const int64_t documents = static_cast<int64_t>(batch.documents.size()) - 1;
   const int64_t heads = shape_.heads, kv_heads = shape_.kv_heads, shared = heads / kv_heads;
   const int64_t key = shape_.key, value = shape_.value;

@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "base/error.h"
+#include "train/profile.h"
 
 namespace hadal::train {
 namespace {
@@ -87,6 +88,7 @@ class MlaLayer final : public AttentionLayer {
 
   void forward(const Context& context, const Batch& batch, const Angles& angles, const float* x,
                float* y) override {
+    const Timed timed(Part::projections_forward);
     const int64_t n = batch.rows(), heads = c_.heads, nope = c_.qk_nope_dim, v_dim = c_.v_dim;
     const int64_t rope = c_.qk_rope_dim, entry = latent_ + rope;
     q_ = q_buffer_.get(n * heads * key_);
@@ -126,6 +128,7 @@ class MlaLayer final : public AttentionLayer {
 
   void backward(const Context& context, const Batch& batch, const Angles& angles, const float* x,
                 const float* dy, float* dx) override {
+    const Timed timed(Part::projections_backward);
     const int64_t n = batch.rows(), heads = c_.heads, nope = c_.qk_nope_dim, v_dim = c_.v_dim;
     const int64_t rope = c_.qk_rope_dim, entry = latent_ + rope;
     float* d_out = d_out_buffer_.get(n * heads * v_dim);
@@ -224,6 +227,7 @@ class DenseAttentionLayer final : public AttentionLayer {
 
   void forward(const Context& context, const Batch& batch, const Angles& angles, const float* x,
                float* y) override {
+    const Timed timed(Part::projections_forward);
     const int64_t n = batch.rows(), dim = c_.head_dim;
     const int64_t q_size = n * c_.heads * dim, kv_size = n * c_.kv_heads * dim;
     q_ = q_buffer_.get(q_size);
@@ -248,6 +252,7 @@ class DenseAttentionLayer final : public AttentionLayer {
 
   void backward(const Context& context, const Batch& batch, const Angles& angles, const float* x,
                 const float* dy, float* dx) override {
+    const Timed timed(Part::projections_backward);
     const int64_t n = batch.rows(), dim = c_.head_dim, hidden = c_.hidden_size;
     const int64_t q_size = n * c_.heads * dim, kv_size = n * c_.kv_heads * dim;
     float* d_out = d_out_buffer_.get(q_size);

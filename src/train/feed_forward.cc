@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kernels/exp.h"
+#include "train/profile.h"
 
 namespace hadal::train {
 

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/scalar.h"
+#include "train/profile.h"
 
 namespace hadal::train {
 namespace {
@@ -129,6 +130,7 @@ struct GradientTask {
 }  // namespace
 
 void accumulate_gradients(const Context& context, std::span<const WeightGradient> gradients) {
+  const Timed timed(Part::gradients);
   const quant::Type type = operand_type(context);
   const int64_t bytes = element_bytes(type);
   std::vector<GradientTask> tasks;

@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "train/feed_forward.h"
+#include "train/profile.h"
 
 namespace hadal::train {
 namespace {
@@ -51,6 +52,7 @@ void MoeLayer::refresh(const Context& context) {
 }
 
 void MoeLayer::route(const Context& context, const float* x, int64_t n) {
+  const Timed timed(Part::router_forward);
   const int64_t experts = c_.experts, k = c_.experts_per_token;
   scores_ = scores_buffer_.get(n * experts);
   router_.forward(exact(context), x, n, scores_);
@@ -79,6 +81,7 @@ void MoeLayer::route(const Context& context, const float* x, int64_t n) {
 // Equations 17 to 20: f_e counts how often e is among the k best plain scores, P_e is the mean of
 // its share of the scores; over each sequence.
 void MoeLayer::count_balance(const Batch& batch) {
+  const Timed timed(Part::router_forward);
   const auto experts = static_cast<size_t>(c_.experts);
   const auto k = static_cast<size_t>(c_.experts_per_token);
   const size_t sequences = batch.sequences.size() - 1;
@@ -126,6 +129,7 @@ void MoeLayer::run_experts(const Context& context, std::vector<kernels::Matmul>&
 }
 
 void MoeLayer::forward(const Context& context, const Batch& batch, const float* x, float* y) {
+  const Timed timed(Part::experts_forward);
   const int64_t n = batch.rows(), k = c_.experts_per_token, hidden = c_.hidden_size;
   const int64_t width = c_.moe_intermediate_size;
   route(context, x, n);
@@ -223,6 +227,7 @@ void MoeLayer::backward_experts(const Context& context, int64_t n, const float* 
 // From the weights and the balance loss to the scores, the logits, the router and its input.
 void MoeLayer::backward_router(const Context& context, const Batch& batch, float balance_weight,
                                const float* x, float* dx) {
+  const Timed timed(Part::router_backward);
   const int64_t n = batch.rows(), k = c_.experts_per_token, experts = c_.experts;
   const auto scale = static_cast<float>(c_.expert_weights_scale);
   float* d = d_scores_buffer_.get(n * experts);
@@ -268,6 +273,7 @@ void MoeLayer::backward_router(const Context& context, const Batch& batch, float
 
 void MoeLayer::backward(const Context& context, const Batch& batch, float balance_weight,
                         const float* x, const float* dy, float* dx) {
+  const Timed timed(Part::experts_backward);
   const int64_t n = batch.rows(), k = c_.experts_per_token, hidden = c_.hidden_size;
   backward_experts(context, n, dy);
   backward_router(context, batch, balance_weight, x, dx);

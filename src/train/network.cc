@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "train/profile.h"
 
 namespace hadal::train {
 namespace {
@@ -124,6 +125,7 @@ void Network::load(const Context& context, const model::Model& model) {
 }
 
 void Network::refresh(const Context& context) {
+  const Timed timed(Part::refresh);
   head_.refresh(context);
   for (auto& layer : layers_) layer->refresh(context);
   if (!mtp_) return;
@@ -141,6 +143,7 @@ std::vector<MoeLayer*> Network::moe_layers() {
 
 void Network::embed(const Context& context, const std::vector<int32_t>& tokens, float* out,
                     int64_t stride) {
+  const Timed timed(Part::embedding);
   const int64_t hidden = config_.hidden_size;
   context.pool.parallel_for(
       static_cast<int64_t>(tokens.size()), 16, [&](int64_t begin, int64_t end, int) {
@@ -153,6 +156,7 @@ void Network::embed(const Context& context, const std::vector<int32_t>& tokens, 
 // Every thread has its own columns, so that rows add in order.
 void Network::embed_backward(const Context& context, const std::vector<int32_t>& tokens,
                              const float* d, int64_t stride) {
+  const Timed timed(Part::embedding);
   const int64_t hidden = config_.hidden_size;
   context.pool.parallel_for(hidden, 64, [&](int64_t begin, int64_t end, int) {
     for (size_t r = 0; r < tokens.size(); ++r)
@@ -175,6 +179,7 @@ void Network::set_angles(Rows& rows) const {
 
 void Network::forward_layer(const Context& context, const Rows& rows, Layer& layer,
                             const float* x) {
+  const Timed timed(Part::norms);
   const Batch& batch = rows.batch;
   const int64_t n = batch.rows(), hidden = config_.hidden_size;
   layer.normed = layer.normed_buffer.get(n * hidden);
@@ -185,23 +190,28 @@ void Network::forward_layer(const Context& context, const Rows& rows, Layer& lay
   layer.attention->forward(context, batch, angles(rows), layer.normed, layer.middle);
   add_rows(context, n, hidden, x, layer.middle);
   layer.ffn_norm.forward(context, layer.middle, hidden, n, layer.ffn_normed, hidden);
-  if (layer.moe)
+  if (layer.moe) {
     layer.moe->forward(context, batch, layer.ffn_normed, layer.out);
-  else
+  } else {
+    const Timed dense(Part::feed_forward);
     layer.dense.forward(context, layer.ffn_normed, n, layer.out);
+  }
   add_rows(context, n, hidden, layer.middle, layer.out);
 }
 
 // d [n, hidden]: the derivative behind the layer, and then in front of it.
 void Network::backward_layer(const Context& context, const Rows& rows, const LossWeights& weights,
                              Layer& layer, const float* x, float* d) {
+  const Timed timed(Part::norms);
   const Batch& batch = rows.batch;
   const int64_t n = batch.rows(), hidden = config_.hidden_size;
   float* d_normed = layer.d_normed_buffer.get(n * hidden);
-  if (layer.moe)
+  if (layer.moe) {
     layer.moe->backward(context, batch, weights.balance, layer.ffn_normed, d, d_normed);
-  else
+  } else {
+    const Timed dense(Part::feed_backward);
     layer.dense.backward(context, layer.ffn_normed, d, n, d_normed);
+  }
   layer.ffn_norm.backward(context, layer.middle, hidden, d_normed, hidden, n, d, hidden, true);
   layer.attention->backward(context, batch, angles(rows), layer.normed, d, d_normed);
   layer.attention_norm.backward(context, x, hidden, d_normed, hidden, n, d, hidden, true);
@@ -211,6 +221,7 @@ void Network::backward_layer(const Context& context, const Rows& rows, const Los
 // gradients are wanted) and in the head's gradient.
 Network::HeadResult Network::head(const Context& context, const float* h,
                                   const std::vector<int32_t>& targets, float weight, float* dh) {
+  const Timed timed(Part::head);
   const int64_t hidden = config_.hidden_size, vocab = config_.vocab_size;
   const auto n = static_cast<int64_t>(targets.size());
   HeadResult result{0, n - std::count(targets.begin(), targets.end(), -1)};
