@@ -22,12 +22,13 @@ const std::map<std::string, Names, std::less<>>& arrows() {
       {"format", {"base", "quant", "model"}},
       {"tokenizer", {"base"}},
       {"infer", {"base", "quant", "kernels", "model", "format", "tokenizer"}},
-      {"eval", {"base", "quant", "kernels", "model", "format", "tokenizer", "infer"}},
+      {"eval", {"base", "quant", "kernels", "model", "format", "tokenizer", "infer", "data"}},
       {"server", {"base", "quant", "kernels", "model", "format", "tokenizer", "infer"}},
-      {"train", {"base", "quant", "kernels", "model", "format"}},
+      {"data", {"base", "tokenizer"}},
+      {"train", {"base", "quant", "kernels", "model", "format", "tokenizer", "data"}},
       {"cli",
        {"base", "quant", "kernels", "model", "format", "tokenizer", "infer", "eval", "server",
-        "train"}},
+        "data", "train"}},
   };
   return table;
 }
