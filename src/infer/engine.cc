@@ -108,6 +108,9 @@ struct Engine::Impl {
   std::vector<Speculation::Part> parts;
   std::vector<Row> rows;
 
+  std::once_flag vocabulary_made;
+  std::shared_ptr<const grammar::Vocabulary> vocabulary;
+
   // ---- shared with other threads, under the mutex
   std::mutex mutex;
   std::condition_variable arrived;
@@ -335,15 +338,18 @@ void Engine::Impl::draw(std::span<const float> logits, size_t round) {
         Sampler& sampler = samplers[static_cast<size_t>(thread)];
         for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
           Row& row = rows[i];
-          const Sequence& sequence = *row.sequence;
+          Sequence& sequence = *row.sequence;
           const SamplingParams& params = sequence.request().sampling;
           const std::span<const float> x = logits.subspan((row.logits + round) * vocab, vocab);
           if (const std::optional<int32_t> token = sequence.forced())
             row.sampled = sampler.force(x, params, *token, row.top);
+          else if (sequence.find_allowed())
+            row.sampled =
+                sampler.sample(x, params, sequence.counts(), sequence.stats().seed,
+                               sequence.request().stream, static_cast<uint64_t>(sequence.known()),
+                               row.top, sequence.allowed());
           else
-            row.sampled = sampler.sample(x, params, sequence.counts(), sequence.stats().seed,
-                                         sequence.request().stream,
-                                         static_cast<uint64_t>(sequence.known()), row.top);
+            row.sampled = {Sampled::Status::none_left};
         }
       });
 }
@@ -362,8 +368,7 @@ bool Engine::Impl::take(Row& row, size_t round) {
                       events);
       break;
     case Sampled::Status::none_left:
-      sequence.finish(FinishReason::error, "every token is forbidden: logit_bias leaves none",
-                      events);
+      sequence.finish(FinishReason::error, sequence.why_none_left(), events);
       break;
   }
   if (row.drafts == 0) return false;
@@ -499,6 +504,15 @@ GenerateResult Engine::generate(Request request,
       cancel(id);
     }
   }
+}
+
+std::shared_ptr<const grammar::Vocabulary> Engine::vocabulary() const {
+  Impl& e = *impl_;
+  std::call_once(e.vocabulary_made, [&] {
+    e.vocabulary = std::make_shared<grammar::Vocabulary>(require_tokenizer(e.model),
+                                                         e.model.model->config.vocab_size);
+  });
+  return e.vocabulary;
 }
 
 const LoadedModel& Engine::model() const {

@@ -93,6 +93,9 @@ class Engine {
   GenerateResult generate(Request request, const std::function<bool(const Event&)>& on_event = {});
 
   const LoadedModel& model() const;
+  // For the constraints of requests; made at the first call, from any thread. Throws
+  // Error(unsupported) if the model has no tokenizer.
+  std::shared_ptr<const grammar::Vocabulary> vocabulary() const;
   int64_t context_tokens() const;  // in force: at most what the cache holds
   EngineLoad load() const;
 

@@ -87,6 +87,8 @@ void check_request(const Request& request, const LoadedModel& model, int64_t con
   if (!request.stop.empty() && !model.tokenizer)
     fail(ErrorKind::usage, "stop strings need a tokenizer, which this model lacks");
   check_stops(request.stop);
+  if (request.constraint && request.constraint->vocabulary().size() != vocab)
+    fail(ErrorKind::usage, "the constraint was made for another vocabulary");
   validate(request.sampling, vocab);
 }
 

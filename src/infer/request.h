@@ -2,9 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "grammar/constraint.h"
 #include "infer/sampler.h"
 
 namespace hadal::infer {
@@ -13,7 +15,8 @@ namespace hadal::infer {
 // where the vocabulary has them, else by their spelling in the generated text.
 struct Thinking {
   bool starts_inside = false;  // the prompt ends behind an open thought
-  int64_t budget = -1;         // the most tokens of reasoning; negative: no bound
+  bool may_open = false;  // a constrained answer may begin with open_id (Qwen 3 does it itself)
+  int64_t budget = -1;    // the most tokens of reasoning; negative: no bound
   int32_t open_id = -1, close_id = -1;
   std::string open_text, close_text;  // used where the id is -1; "": there is none
   std::vector<int32_t> close;  // forced when the budget is spent: the marker and what follows it
@@ -29,6 +32,9 @@ struct Request {
   std::vector<int32_t> stop_ids;  // besides the model's own
   bool ignore_eos = false;        // the model's own stop ids are tokens like others
   Thinking thinking;
+  // What the answer must look like, from the first token behind the thought on; null: anything. The
+  // answer ends by itself where nothing can follow, and may end where the grammar is satisfied.
+  std::shared_ptr<const grammar::Constraint> constraint;
   uint64_t owner = 0;   // prefixes are shared between requests of the same owner only
   uint64_t stream = 0;  // tells choices of one request with one seed apart
 };

@@ -66,6 +66,22 @@ Extreme find_largest(std::span<const float> x) {
           std::all_of(bad, bad + lanes, [](uint32_t b) { return b == 0; })};
 }
 
+// The logits of what is allowed, -infinity for the rest.
+void keep_allowed(std::span<const float> logits, const Allowed& allowed, std::vector<float>& out) {
+  out.assign(logits.size(), -infinity);
+  for (size_t word = 0; word < allowed.mask->size(); ++word) {
+    const uint64_t bits = (*allowed.mask)[word];
+    if (bits == 0) continue;
+    const size_t end = std::min(word * 64 + 64, logits.size());
+    for (size_t i = word * 64; i < end; ++i)
+      if ((bits >> (i % 64) & 1) != 0) out[i] = logits[i];
+  }
+  for (const auto& [id, is_allowed] : allowed.exceptions) {
+    const auto i = static_cast<size_t>(id);
+    if (i < logits.size()) out[i] = is_allowed ? logits[i] : -infinity;
+  }
+}
+
 int32_t first_equal(std::span<const float> x, float value) {
   return static_cast<int32_t>(std::find(x.begin(), x.end(), value) - x.begin());
 }
@@ -143,10 +159,13 @@ Sampler::Sampler(int64_t vocab_size)
       block_sums_(weights_.size() / block) {}
 
 std::span<const float> Sampler::adjust(std::span<const float> logits, const SamplingParams& params,
-                                       const TokenCounts* counts) {
+                                       const TokenCounts* counts, const Allowed& allowed) {
   const bool penalize = counts != nullptr && uses_counts(params);
-  if (params.logit_bias.empty() && !penalize) return logits;
-  adjusted_.assign(logits.begin(), logits.end());
+  if (params.logit_bias.empty() && !penalize && allowed.mask == nullptr) return logits;
+  if (allowed.mask == nullptr)
+    adjusted_.assign(logits.begin(), logits.end());
+  else
+    keep_allowed(logits, allowed, adjusted_);
   for (const auto& [id, bias] : params.logit_bias) adjusted_[static_cast<size_t>(id)] += bias;
   if (!penalize) return adjusted_;
   const auto repetition = static_cast<float>(params.repetition_penalty);
@@ -305,12 +324,12 @@ void Sampler::report(std::span<const float> logits, float largest, const Samplin
 
 Sampled Sampler::sample(std::span<const float> logits, const SamplingParams& params,
                         const TokenCounts* counts, uint64_t seed, uint64_t stream,
-                        uint64_t position, std::vector<TokenLogprob>& top) {
+                        uint64_t position, std::vector<TokenLogprob>& top, const Allowed& allowed) {
   top.clear();
   const Extreme raw = find_largest(logits);
   if (!raw.finite) return {Sampled::Status::not_finite};
   if (raw.largest == -infinity) return {Sampled::Status::none_left};
-  const std::span<const float> x = adjust(logits, params, counts);
+  const std::span<const float> x = adjust(logits, params, counts, allowed);
   const Extreme adjusted = x.data() == logits.data() ? raw : find_largest(x);
   if (!adjusted.finite) return {Sampled::Status::not_finite};
   if (adjusted.largest == -infinity) return {Sampled::Status::none_left};

@@ -1,6 +1,7 @@
 // From logits to a token. The order of the steps, which is the order of Hugging Face and vLLM, so
 // that the settings on a model's card mean what its authors meant:
 //
+//   0. what a grammar forbids is left out of all that follows;
 //   1. logit bias is added;
 //   2. repetition penalty on every token of prompt and answer (a positive logit is divided, a
 //      negative one multiplied), then frequency penalty (times the count) and presence penalty (if
@@ -68,6 +69,13 @@ class TokenCounts {
 // Whether the parameters need TokenCounts.
 bool uses_counts(const SamplingParams& params);
 
+// What a grammar allows: the tokens whose bits are set in the mask (bit i%64 of word i/64; tokens
+// beyond its end are forbidden), but of `exceptions` exactly those with `true`.
+struct Allowed {
+  const std::vector<uint64_t>* mask = nullptr;  // null: everything
+  std::vector<std::pair<int32_t, bool>> exceptions;
+};
+
 struct Sampled {
   enum class Status {
     ok,
@@ -88,7 +96,7 @@ class Sampler {
   // order if params.logprobs > 0, else emptied.
   Sampled sample(std::span<const float> logits, const SamplingParams& params,
                  const TokenCounts* counts, uint64_t seed, uint64_t stream, uint64_t position,
-                 std::vector<TokenLogprob>& top);
+                 std::vector<TokenLogprob>& top, const Allowed& allowed = {});
 
   // As sample(), but the token is given: only its log-probability is looked up.
   Sampled force(std::span<const float> logits, const SamplingParams& params, int32_t token,
@@ -109,7 +117,7 @@ class Sampler {
   };
 
   std::span<const float> adjust(std::span<const float> logits, const SamplingParams& params,
-                                const TokenCounts* counts);
+                                const TokenCounts* counts, const Allowed& allowed);
   double weigh(std::span<const float> logits, float largest, float inverse_temperature,
                const Cut& cut);
   Cut find_cut(std::span<const float> logits, float largest, float inverse_temperature,

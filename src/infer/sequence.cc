@@ -4,6 +4,8 @@
 #include <string_view>
 #include <utility>
 
+#include "base/error.h"
+
 namespace hadal::infer {
 namespace {
 
@@ -35,6 +37,7 @@ Sequence::Sequence(uint64_t id, Request request, int64_t tokens_max, uint64_t se
   for (const std::string& stop : request_.stop)
     if (const auto special = model.tokenizer->special_id(stop))
       request_.stop_ids.push_back(*special);
+  if (request_.constraint) matcher_.emplace(request_.constraint);
   if (uses_counts(request_.sampling)) {
     counts_.emplace(model.model->config.vocab_size);
     counts_->add_prompt(tokens_);
@@ -54,11 +57,63 @@ bool Sequence::is_stop(int32_t token) const {
          (!request_.ignore_eos && contains(model_.stop_ids, token));
 }
 
+bool Sequence::may_open_thought() const {
+  return request_.thinking.may_open && request_.thinking.open_id >= 0 && generated() == 0;
+}
+
+bool Sequence::find_allowed() {
+  allowed_.mask = nullptr;
+  allowed_.exceptions.clear();
+  if (!matcher_) return true;
+  const bool thinks = reasoning_.inside();
+  bool may_end = false;
+  try {
+    if (!thinks) mask_ = matcher_->mask();
+    may_end = !thinks && matcher_->may_end();
+  } catch (const Error& error) {
+    constraint_error_ = error.what();
+    return false;
+  }
+  // A thought is free text that only its marker ends: the answer that was asked for has to follow.
+  allowed_.mask = thinks ? &request_.constraint->vocabulary().text() : mask_.get();
+  const auto add = [&](int32_t id, bool is_allowed) {
+    if (id >= 0) allowed_.exceptions.emplace_back(id, is_allowed);
+  };
+  for (const int32_t id : model_.stop_ids) add(id, may_end && !request_.ignore_eos);
+  for (const int32_t id : request_.stop_ids) add(id, may_end);
+  if (thinks) add(request_.thinking.close_id, true);
+  if (may_open_thought()) add(request_.thinking.open_id, true);
+  return true;
+}
+
+std::string Sequence::why_none_left() const {
+  if (!constraint_error_.empty()) return constraint_error_;
+  return matcher_ ? "no token of the vocabulary can go on from here by the grammar's rules"
+                  : "every token is forbidden: logit_bias leaves none";
+}
+
+bool Sequence::track_thought(int32_t token, std::string_view text) {
+  // Within a constrained answer nothing but the token that opens it begins a thought: what a string
+  // spells is a string.
+  if (is_constrained() && !(may_open_thought() && token == request_.thinking.open_id)) {
+    HADAL_CHECK(matcher_->accept(token), "token {} was not allowed", token);
+    return false;
+  }
+  const bool was_inside = reasoning_.inside() && !forced();
+  const bool is_reasoning = reasoning_.push(token, text);
+  if (matcher_ && was_inside && !reasoning_.inside()) {
+    // The thought ended by itself. What stands behind it in the form is forced before the answer
+    // that the constraint asks for.
+    const size_t marker = request_.thinking.close_id >= 0 ? 1 : request_.thinking.close.size();
+    forced_done_ = std::min(marker, request_.thinking.close.size());
+  }
+  return is_reasoning;
+}
+
 void Sequence::accept(const Sampled& sampled, std::vector<TokenLogprob>&& top,
                       std::vector<Event>& events) {
   const int32_t token = sampled.token;
   const bool was_forced = forced().has_value();
-  if (was_forced) ++forced_done_;
   if (stats_.generated_tokens == 0) {
     first_token_ = Clock::now();
     stats_.prefill_ms = milliseconds(started_, first_token_);
@@ -68,8 +123,6 @@ void Sequence::accept(const Sampled& sampled, std::vector<TokenLogprob>&& top,
     finish(FinishReason::stop, "", events);
     return;
   }
-  tokens_.push_back(token);
-  if (counts_) counts_->add_generated(token);
   std::string_view text;
   if (model_.tokenizer && !model_.tokenizer->is_special(token))
     text = model_.tokenizer->token_bytes(token);
@@ -78,7 +131,10 @@ void Sequence::accept(const Sampled& sampled, std::vector<TokenLogprob>&& top,
   // Markers are spelt by special tokens, too.
   const bool was_inside = reasoning_.inside();
   const bool is_reasoning =
-      reasoning_.push(token, model_.tokenizer ? model_.tokenizer->token_bytes(token) : text);
+      track_thought(token, model_.tokenizer ? model_.tokenizer->token_bytes(token) : text);
+  if (was_forced) ++forced_done_;
+  tokens_.push_back(token);
+  if (counts_) counts_->add_generated(token);
   stats_.reasoning_tokens = reasoning_.tokens();
   bytes_ += text.size();
   Event event;
@@ -106,7 +162,10 @@ void Sequence::accept(const Sampled& sampled, std::vector<TokenLogprob>&& top,
     events.back().stop = request_.stop[static_cast<size_t>(match.stop)];
     return;
   }
-  if (stats_.generated_tokens >= tokens_max_) finish(FinishReason::length, "", events);
+  if (is_constrained() && matcher_->must_end())
+    finish(FinishReason::stop, "", events);
+  else if (stats_.generated_tokens >= tokens_max_)
+    finish(FinishReason::length, "", events);
 }
 
 StopMatcher::Result Sequence::find_stop(std::string_view text, bool in_thought) {

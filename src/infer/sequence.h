@@ -5,7 +5,10 @@
 #include <chrono>
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <optional>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "infer/loaded_model.h"
@@ -44,6 +47,11 @@ class Sequence {
 
   // The token that must come next, because the budget for thinking is spent; or nothing.
   std::optional<int32_t> forced() const;
+  // Finds what the request's constraint allows next: allowed(), until the next token is accepted.
+  // False if that takes too much work: why_none_left() says so.
+  bool find_allowed();
+  const Allowed& allowed() const { return allowed_; }
+  std::string why_none_left() const;
   // Takes the next token: pushes its events, now or later, and the finish if this was the last.
   void accept(const Sampled& sampled, std::vector<TokenLogprob>&& top, std::vector<Event>& events);
   // What is held back is delivered first. error: the message, for FinishReason::error.
@@ -72,6 +80,10 @@ class Sequence {
   // Stop strings are looked for in the answer alone: not in thoughts, nor in the blank lines
   // between a thought and the answer, which are part of the dialogue's form.
   StopMatcher::Result find_stop(std::string_view text, bool in_thought);
+  bool is_constrained() const { return matcher_ && !reasoning_.inside() && !forced(); }
+  int64_t generated() const { return known() - prompt_size(); }
+  bool may_open_thought() const;
+  bool track_thought(int32_t token, std::string_view text);  // true: it belongs to the thought
   void deliver(size_t safe, std::vector<Event>& events);
 
   uint64_t id_;
@@ -83,6 +95,10 @@ class Sequence {
   StopMatcher stops_;
   bool behind_thought_ = false;  // nothing of the answer stands behind the last thought yet
   ReasoningTracker reasoning_;
+  std::optional<grammar::Matcher> matcher_;
+  std::shared_ptr<const grammar::TokenMask> mask_;
+  Allowed allowed_;
+  std::string constraint_error_;
   size_t forced_done_ = 0;  // tokens of request_.thinking.close that were forced
   std::deque<Pending> pending_;
   size_t bytes_ = 0;  // of text so far, held back or not

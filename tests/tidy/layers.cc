@@ -21,14 +21,16 @@ const std::map<std::string, Names, std::less<>>& arrows() {
       {"model", {"base", "quant", "kernels"}},
       {"format", {"base", "quant", "model"}},
       {"tokenizer", {"base"}},
-      {"infer", {"base", "quant", "kernels", "model", "format", "tokenizer"}},
-      {"eval", {"base", "quant", "kernels", "model", "format", "tokenizer", "infer", "data"}},
-      {"server", {"base", "quant", "kernels", "model", "format", "tokenizer", "infer"}},
       {"data", {"base", "tokenizer"}},
+      {"grammar", {"base", "tokenizer"}},
+      {"infer", {"base", "quant", "kernels", "model", "format", "tokenizer", "grammar"}},
+      {"eval",
+       {"base", "quant", "kernels", "model", "format", "tokenizer", "grammar", "infer", "data"}},
+      {"server", {"base", "quant", "kernels", "model", "format", "tokenizer", "grammar", "infer"}},
       {"train", {"base", "quant", "kernels", "model", "format", "tokenizer", "data"}},
       {"cli",
-       {"base", "quant", "kernels", "model", "format", "tokenizer", "infer", "eval", "server",
-        "data", "train"}},
+       {"base", "quant", "kernels", "model", "format", "tokenizer", "grammar", "infer", "eval",
+        "server", "data", "train"}},
   };
   return table;
 }

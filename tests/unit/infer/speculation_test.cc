@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
+#include "grammar/gbnf.h"
 #include "unit/infer/tiny_engine.h"
 
 namespace hadal::infer {
@@ -117,6 +118,26 @@ TEST(Speculation, AnswersEndWhereTheyWouldEnd) {
       EXPECT_EQ(fast.stats.generated_tokens, plain.stats.generated_tokens);
       EXPECT_EQ(fast.stats.reasoning_tokens, plain.stats.reasoning_tokens);
     }
+  }
+}
+
+// Drafts know no grammar: those that it forbids are wrong like others.
+TEST(Speculation, AGrammarHoldsWithDrafts) {
+  const LoadedModel loaded = oracle();
+  const auto vocabulary = std::make_shared<const grammar::Vocabulary>(
+      *loaded.tokenizer, loaded.model->config.vocab_size);
+  Request request = tiny_request(5, 20, 60);
+  request.sampling.temperature = 1.0;
+  request.constraint = std::make_shared<grammar::Constraint>(
+      grammar::parse_gbnf(R"(root ::= "<" [a-z]{3,9} ">" [^<]{0,20} ("</" [a-z]+ ">")?)"),
+      vocabulary);
+  for (uint64_t seed = 0; seed < 6; ++seed) {
+    request.sampling.seed = seed;
+    const Answer plain = count_steps(loaded, drafting(0), request).answer;
+    grammar::Matcher matcher(request.constraint);
+    EXPECT_TRUE(matcher.accept_text(plain.text)) << plain.text;
+    for (const int64_t drafts : {1, 3, 8})
+      EXPECT_TRUE(count_steps(loaded, drafting(drafts), request).answer == plain) << plain.text;
   }
 }
 
