@@ -116,7 +116,7 @@ awaitable<void> Connection::wait(Clock::time_point until) {
 awaitable<bool> Connection::read_header(HttpParser& parser) {
   deadline_in(loop_.options.idle_s);
   while (in_.empty()) {
-    if (gone_ || loop_.draining) co_return false;
+    if (gone_) co_return false;
     // Idle connections make do with the small buffer.
     if (!watching_) start_watch();
     co_await wait(deadline_);

@@ -160,6 +160,7 @@ struct HttpServer::Impl {
   std::mutex mutex;  // of peers; taken by the tickets that die with the connections in loops
   std::unordered_map<std::string, int64_t> peers;
   std::atomic<int64_t> connections = 0, accepted = 0, refused = 0;
+  std::atomic<int64_t> late = 0;  // of the connections, those that nobody waits for when draining
   std::vector<std::unique_ptr<Loop>> loops;
   std::unique_ptr<Tcp::acceptor> acceptor;
   std::unique_ptr<asio::signal_set> signals;
@@ -201,8 +202,11 @@ std::shared_ptr<void> HttpServer::Impl::admit(const std::string& peer) {
   }
   ++of_peer;
   ++connections;
-  return {this, [this, peer](void*) {
+  const bool is_late = draining;
+  if (is_late) ++late;
+  return {this, [this, peer, is_late](void*) {
             const std::lock_guard inner(mutex);
+            if (is_late) --late;
             --connections;
             if (--peers[peer] == 0) peers.erase(peer);
           }};
@@ -226,7 +230,6 @@ awaitable<void> HttpServer::Impl::accept_all() {
     Loop& loop = *loops[next];
     Tcp::socket socket(loop.io);
     const auto [error] = co_await acceptor->async_accept(socket, no_throw);
-    if (draining) co_return;
     if (error) {  // out of descriptors, say: those who wait in the backlog have a chance later
       pause.expires_after(std::chrono::milliseconds(100));
       co_await pause.async_wait(no_throw);
@@ -267,9 +270,8 @@ void HttpServer::Impl::begin_drain() {
     immediate = true;
     return;
   }
+  // Whoever comes now is told by a 503, and /readyz says why, until the process ends.
   draining = true;
-  boost::system::error_code ignored;
-  acceptor->close(ignored);
   handler.drain();
   for (auto& loop : loops) {
     asio::post(loop->io, [loop = loop.get()] {
@@ -293,7 +295,7 @@ awaitable<void> HttpServer::Impl::drain() {
   asio::steady_timer timer(loops[0]->io);
   const auto seconds = std::chrono::milliseconds(static_cast<int64_t>(options.drain_s * 1000));
   const auto wait_until = [&](Clock::time_point end) {
-    return connections > 0 && Clock::now() < end;
+    return connections > late && Clock::now() < end;
   };
   const Clock::time_point end = Clock::now() + seconds;
   while (wait_until(end) && !immediate) {

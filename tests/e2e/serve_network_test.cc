@@ -91,6 +91,13 @@ TEST_F(ServeNetworkTest, ATermSignalLetsAnswersEnd) {
   ASSERT_TRUE(busy.wait_for("data: "));
   server.signal(SIGTERM);
   EXPECT_TRUE(idle.wait_closed(5000));
+  // Who comes meanwhile is told to come back, and silence holds up nothing.
+  HttpClient silent(server.port()), late(server.port());
+  EXPECT_EQ(late.get("/readyz").status, 503);
+  EXPECT_TRUE(late.wait_closed(5000));
+  const Reply refused = HttpClient(server.port()).post("/chat/completions", long_request(false));
+  EXPECT_EQ(refused.status, 503);
+  EXPECT_NE(refused.header("retry-after"), "");
   const Reply reply = busy.read_reply();
   EXPECT_EQ(reply.events().back(), "[DONE]");
   EXPECT_EQ(reply.body.find("insufficient_system_resource"), std::string::npos);
