@@ -36,6 +36,7 @@ void add_all_commands(CLI::App& app, Globals& globals) {
   add_bench(app, globals);
   add_doctor(app, globals);
   add_logits(app, globals);
+  add_gradients(app, globals);
   gather(app, "Measure");
 
   add_config(app, globals);

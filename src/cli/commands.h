@@ -22,6 +22,7 @@ void add_bench(CLI::App& app, Globals& globals);
 void add_doctor(CLI::App& app, Globals& globals);
 void add_perplexity(CLI::App& app, Globals& globals);
 void add_logits(CLI::App& app, Globals& globals);
+void add_gradients(CLI::App& app, Globals& globals);
 void add_config(CLI::App& app, Globals& globals);
 void add_completion(CLI::App& app, Globals& globals);
 void add_version(CLI::App& app, Globals& globals);

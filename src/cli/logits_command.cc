@@ -1,20 +1,16 @@
-#include <cstring>
 #include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include <fmt/core.h>
-
 #include "base/error.h"
-#include "base/mapped_file.h"
 #include "cli/command.h"
 #include "cli/commands.h"
 #include "cli/interrupt.h"
 #include "cli/precision_option.h"
 #include "cli/progress.h"
+#include "cli/token_ids.h"
 #include "eval/logits.h"
-#include "format/safetensors_read.h"
 #include "format/safetensors_write.h"
 #include "infer/loaded_model.h"
 #include "infer/model_store.h"
@@ -28,41 +24,6 @@ struct Options {
   eval::LogitsOptions logits;
 };
 
-struct Ids {
-  std::vector<int64_t> values;
-  int64_t batch = 1;
-};
-
-Ids read_ids(const std::string& path) {
-  const MappedFile file(path);
-  for (const auto& tensor : format::parse_safetensors(file.bytes(), path)) {
-    if (tensor.name != "input_ids") continue;
-    if (tensor.shape.empty() || tensor.shape.size() > 2 || tensor.data.empty())
-      fail(ErrorKind::format, "{}: input_ids must have the shape [B, T] or [T], and not be empty",
-           path);
-    Ids out;
-    if (tensor.shape.size() == 2) out.batch = tensor.shape[0];
-    const size_t count =
-        tensor.data.size() / static_cast<size_t>(format::dtype_bytes(tensor.dtype));
-    for (size_t i = 0; i < count; ++i) {
-      if (tensor.dtype == format::Dtype::I64) {
-        int64_t id = 0;
-        std::memcpy(&id, tensor.data.data() + i * sizeof(id), sizeof(id));
-        out.values.push_back(id);
-      } else if (tensor.dtype == format::Dtype::I32) {
-        int32_t id = 0;
-        std::memcpy(&id, tensor.data.data() + i * sizeof(id), sizeof(id));
-        out.values.push_back(id);
-      } else {
-        fail(ErrorKind::format, "{}: input_ids is {}, expected I64 or I32", path,
-             format::dtype_name(tensor.dtype));
-      }
-    }
-    return out;
-  }
-  fail(ErrorKind::format, "{}: there is no tensor input_ids", path);
-}
-
 void write(const std::vector<eval::NamedTensor>& tensors, const Options& options) {
   std::vector<format::SafetensorsTensor> out;
   out.reserve(tensors.size());
@@ -75,7 +36,7 @@ void write(const std::vector<eval::NamedTensor>& tensors, const Options& options
 void logits(const Options& options, const Globals& globals) {
   if (std::filesystem::exists(options.out) && !options.force)
     fail(ErrorKind::file, "{} exists; --force overwrites it", options.out);
-  const Ids ids = read_ids(options.tokens);
+  const TokenIds ids = read_token_ids(options.tokens);
   const infer::LoadedModel loaded = infer::open_model(infer::find_model(options.model));
   ThreadPool pool(globals.threads);
   Progress bar("logits", ids.values.size(), ProgressUnit::tokens);

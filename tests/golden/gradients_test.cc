@@ -1,4 +1,6 @@
 // Gradients of every parameter against PyTorch's (README of the goldens: formulas, tolerances).
+#include "train/gradients.h"
+
 #include <cmath>
 #include <filesystem>
 #include <map>
@@ -7,22 +9,9 @@
 
 #include "format/load.h"
 #include "golden/goldens.h"
-#include "train/network.h"
 
 namespace hadal::golden {
 namespace {
-
-train::Batch batch_of(const std::vector<int64_t>& ids, int64_t sequences, int64_t length) {
-  train::Batch batch;
-  for (int64_t s = 0; s <= sequences; ++s) batch.documents.push_back(s * length);
-  batch.sequences = batch.documents;
-  for (size_t i = 0; i < ids.size(); ++i) {
-    batch.tokens.push_back(static_cast<int32_t>(ids[i]));
-    const bool last = (static_cast<int64_t>(i) + 1) % length == 0;
-    batch.targets.push_back(last ? -1 : static_cast<int32_t>(ids[i + 1]));
-  }
-  return batch;
-}
 
 class Gradients : public testing::TestWithParam<std::string> {};
 
@@ -37,9 +26,10 @@ TEST_P(Gradients, MatchPyTorch) {
   train::Network network(files.model->config);
   network.load(context, *files.model);
   network.refresh(context);
-  train::LossWeights weights{0.3f, GetParam() == "v3" ? 1e-2f : 0.0f};
-  if (GetParam() != "v3") weights.mtp = 0.0f;
-  network.step(context, batch_of(outputs.integers("input_ids"), shape[0], shape[1]), weights, true);
+  const train::Batch batch =
+      train::next_token_batch(outputs.integers("input_ids"), shape[0],
+                              files.model->config.vocab_size, "expected.safetensors");
+  network.step(context, batch, train::comparison_weights(files.model->config), true);
   int compared = 0;
   for (const train::Parameter& p : network.parameters().list()) {
     if (!p.has_gradient || !expected.has(p.name)) continue;
