@@ -30,7 +30,8 @@ std::optional<Kind> kind_of(const fs::path& path) {
 bool is_passed_over(const fs::path& folder) {
   const std::string name = folder.filename().string();
   if (name == ".ci") return false;
-  return name == "build" || name == "data" || name == "corpus" || name.starts_with('.');
+  const bool goldens = name == "data" && folder.parent_path().filename() == "golden";
+  return name == "build" || goldens || name == "corpus" || name.starts_with('.');
 }
 
 // A cursor over C++ text that copies code and blanks the rest.
