@@ -75,7 +75,8 @@ export async function stop(server) {
   await server.exited;
 }
 
-// A file of keys for `serve(model, '--keys', keys.path)`; create() makes a key and returns its text.
+// A file of keys, for `serve(model, '--keys', keys.path)`; create() makes a key and returns its
+// text.
 export function keyFile(name) {
   const path = join(home, `${name}.json`);
   return {
@@ -112,7 +113,8 @@ export async function runCases(filter) {
       error = caught;
     }
     clearTimeout(timer);
-    console.log(`${error ? 'FAILED' : 'ok    '} ${name} (${Math.round(performance.now() - start)} ms)`);
+    const ms = Math.round(performance.now() - start);
+    console.log(`${error ? 'FAILED' : 'ok    '} ${name} (${ms} ms)`);
     if (error) console.log(error.stack ?? error);
     error ? ++failed : ++passed;
   }

@@ -294,7 +294,8 @@ test('openai a drained server ends its streams and takes no more', async () => {
     finish = chunk.choices[0].finish_reason ?? finish;
     if (refused) continue;
     server.child.kill('SIGTERM');
-    while ((await fetch(`${server.url}/readyz`)).status === 200)
+    // A connection that was kept may be closed while it is asked: only the answers count.
+    while ((await fetch(`${server.url}/readyz`).catch(() => ({}))).status !== 503)
       await new Promise(resolve => setTimeout(resolve, 10));
     refused = await create(server, {}).catch(error => error);
   }
