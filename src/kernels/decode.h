@@ -13,4 +13,9 @@ void decode_part(const Matrix& w, int64_t row, int64_t begin, int64_t count, flo
 // Weights in a block of the type: 1, 32 or 256.
 int64_t block_weights(quant::Type type);
 
+namespace avx2 {
+// The same by AVX2; begin a multiple of 256 for FP8 and blocks.
+void decode_floats(const Matrix& w, int64_t row, int64_t begin, int64_t count, float* out);
+}  // namespace avx2
+
 }  // namespace hadal::kernels

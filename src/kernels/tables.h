@@ -21,10 +21,13 @@ const Table& portable_amx_table();
 namespace wide_native {
 void add_avx512(Table& table);
 void add_amx(Table& table);
+// Decodes for them, as kernels::decode_part: by AVX2.
+void decode_floats(const Matrix& w, int64_t row, int64_t begin, int64_t count, float* out);
 }  // namespace wide_native
 namespace wide_portable {
 void add_avx512(Table& table);
 void add_amx(Table& table);
+void decode_floats(const Matrix& w, int64_t row, int64_t begin, int64_t count, float* out);
 }  // namespace wide_portable
 
 }  // namespace hadal::kernels

@@ -5,6 +5,7 @@
 #include <immintrin.h>
 #include <stdint.h>
 
+#include "kernels/decode.h"
 #include "kernels/flush.h"
 #include "kernels/kernels.h"
 
@@ -86,9 +87,7 @@ void matmul_bf16(const Matmul& m);
 void matmul_scaled(const Matmul& m, float scale);
 void matmul_transposed(const Matrix* w, int64_t row_begin, int64_t row_end, const float* x,
                        int64_t x_stride, int64_t n, float* y, int64_t y_stride, float* scratch);
-// Weights [begin, begin + count) of a row as floats; begin a multiple of 256 for FP8 and blocks.
-void decode_floats(const Matrix& w, int64_t row, int64_t begin, int64_t count, float* out);
-// The same for integer formats.
+// decode_floats (kernels/decode.h) for integer formats.
 void decode_integers(const Matrix& w, int64_t row, int64_t begin, int64_t count, float* out);
 void decode_row(const Matrix* w, int64_t row, float* out);
 void quantize(Activation activation, const float* x, int64_t k, void* out);

@@ -1,6 +1,12 @@
+#include "kernels/decode.h"
 #include "kernels/tables.h"
 
 namespace hadal::kernels {
+
+void wide_portable::decode_floats(const Matrix& w, int64_t row, int64_t begin, int64_t count,
+                                  float* out) {
+  decode_part(w, row, begin, count, out);
+}
 
 const Table& portable_avx512_table() {
   static const Table table = [] {

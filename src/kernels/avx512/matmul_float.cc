@@ -1,0 +1,240 @@
+// dot16 products: an output's sixteen lanes are one vector. Eight rows are decoded to floats, 768
+// columns at a time, and meet three activations in registers; the lanes of eight outputs are added
+// together. Single activations skip the decoding pass for plain types.
+#include "kernels/avx512/matmul_float.h"
+
+#include "kernels/avx512/simd.h"
+#include "kernels/tables.h"
+
+namespace hadal::kernels::HADAL_WIDE {
+namespace {
+
+using quant::Type;
+
+// Columns of a piece: whole blocks and FP8 tiles. Eight rows are 24 KiB.
+constexpr int64_t part = 768;
+constexpr int64_t row_group = 8;
+constexpr int64_t token_group = 48;  // 8 x 48 outputs' lanes: 24 KiB
+constexpr int64_t stream_tokens_max = 2;
+
+// Result lane 4 q + 2 h + s of add_lanes belongs to row q + 4 h: the two halves s of its sum.
+constexpr int half_sum(int byte, int half) {
+  const int row = byte / 4;
+  return byte % 4 == 0 && row < row_group ? row % 4 * 4 + row / 4 * 2 + half : 0;
+}
+constexpr auto first_halves = [](int byte) { return half_sum(byte, 0); };
+constexpr auto second_halves = [](int byte) { return half_sum(byte, 1); };
+
+template <int control>
+HADAL_OP Floats quarters(Floats a, Floats b) {
+  return as_floats(shuffle_quarters<control>(as_ints(a), as_ints(b)));
+}
+
+// Lanes of eight outputs, added 8, 4, 2 and 1 apart: lane r of the result is the sum of s[r].
+HADAL_OP Floats add_lanes(const Floats* s) {
+  Floats a[4], b[2];
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i)
+    a[i] =
+        add_floats(quarters<0x44>(s[2 * i], s[2 * i + 1]), quarters<0xee>(s[2 * i], s[2 * i + 1]));
+#pragma GCC unroll 2
+  for (int i = 0; i < 2; ++i)
+    b[i] =
+        add_floats(quarters<0x88>(a[2 * i], a[2 * i + 1]), quarters<0xdd>(a[2 * i], a[2 * i + 1]));
+  const Ints c = as_ints(add_floats(as_floats(unpack_low64(as_ints(b[0]), as_ints(b[1]))),
+                                    as_floats(unpack_high64(as_ints(b[0]), as_ints(b[1])))));
+  return add_floats(as_floats(permute32(pattern<first_halves>(), c)),
+                    as_floats(permute32(pattern<second_halves>(), c)));
+}
+
+HADAL_OP const float* activation(const Matmul& m, int64_t t) {
+  return reinterpret_cast<const float*>(static_cast<const char*>(m.x) + t * m.x_stride);
+}
+
+// A piece of eight rows (pointers repeat where there are fewer) and T activations.
+struct Piece {
+  const float* const* w;
+  const float* const* x;
+  int64_t columns;
+  bool first, last;  // piece of the row
+  Floats* lanes;     // [T, 8]: sums between pieces
+  float* y;          // outputs, y_stride apart
+  int64_t y_stride;
+  int rows;
+  float scale;
+};
+
+template <int T>
+__attribute__((noinline)) void multiply(const Piece& p) {
+  Floats sum[T][row_group];
+#pragma GCC unroll 3
+  for (int t = 0; t < T; ++t) {
+#pragma GCC unroll 8
+    for (int r = 0; r < row_group; ++r)
+      sum[t][r] = p.first ? zero_floats() : p.lanes[t * row_group + r];
+  }
+  const float* w[row_group];
+  const float* x[T];
+#pragma GCC unroll 8
+  for (int r = 0; r < row_group; ++r) w[r] = p.w[r];
+#pragma GCC unroll 3
+  for (int t = 0; t < T; ++t) x[t] = p.x[t];
+  const int64_t whole = p.columns / 16 * 16;
+  for (int64_t i = 0; i < whole; i += 16) {
+    Floats xs[T];
+#pragma GCC unroll 3
+    for (int t = 0; t < T; ++t) xs[t] = load_floats(x[t] + i);
+#pragma GCC unroll 8
+    for (int r = 0; r < row_group; ++r) {
+      const Floats ws = load_floats(w[r] + i);
+#pragma GCC unroll 3
+      for (int t = 0; t < T; ++t) sum[t][r] = fma(ws, xs[t], sum[t][r]);
+    }
+  }
+  if (whole < p.columns) {
+    const int left = static_cast<int>(p.columns - whole);
+    Floats xs[T];
+#pragma GCC unroll 3
+    for (int t = 0; t < T; ++t) xs[t] = load_floats_first(x[t] + whole, left);
+#pragma GCC unroll 8
+    for (int r = 0; r < row_group; ++r) {
+      const Floats ws = load_floats_first(w[r] + whole, left);
+#pragma GCC unroll 3
+      for (int t = 0; t < T; ++t) sum[t][r] = fma(ws, xs[t], sum[t][r]);
+    }
+  }
+#pragma GCC unroll 3
+  for (int t = 0; t < T; ++t) {
+    if (p.last) {
+      const Floats y = mul_floats(set_floats(p.scale), add_lanes(sum[t]));
+      store_floats_first(p.y + t * p.y_stride, p.rows, y);
+    } else {
+#pragma GCC unroll 8
+      for (int r = 0; r < row_group; ++r) p.lanes[t * row_group + r] = sum[t][r];
+    }
+  }
+}
+
+// Rows [row, row + rows), rows <= 8, with activations [t0, t0 + n), n <= 48.
+void block(const Matmul& m, int64_t row, int64_t rows, int64_t t0, int64_t n, float scale) {
+  alignas(64) float panel[row_group * part];
+  alignas(64) Floats lanes[token_group * row_group];
+  const int64_t k = m.w->cols;
+  for (int64_t begin = 0; begin < k; begin += part) {
+    const int64_t count = k - begin < part ? k - begin : part;
+    const float* w[row_group];
+    for (int64_t r = 0; r < row_group; ++r) {
+      if (r >= rows) {
+        w[r] = w[0];
+      } else if (m.w->type == Type::F32) {
+        w[r] = reinterpret_cast<const float*>(static_cast<const char*>(m.w->data) +
+                                              (row + r) * m.w->row_bytes) +
+               begin;
+      } else {
+        decode_floats(*m.w, row + r, begin, count, panel + r * part);
+        w[r] = panel + r * part;
+      }
+    }
+    const float* x[token_group];
+    for (int64_t t = 0; t < n; ++t) x[t] = activation(m, t0 + t) + begin;
+    for (int64_t t = 0; t < n; t += 3) {
+      const Piece piece = {w,
+                           x + t,
+                           count,
+                           begin == 0,
+                           begin + count == k,
+                           lanes + t * row_group,
+                           m.y + (t0 + t) * m.y_stride + row - m.row_begin,
+                           m.y_stride,
+                           static_cast<int>(rows),
+                           scale};
+      if (n - t >= 3)
+        multiply<3>(piece);
+      else if (n - t == 2)
+        multiply<2>(piece);
+      else
+        multiply<1>(piece);
+    }
+  }
+}
+
+template <Type type>
+HADAL_OP Floats load16(const char* p) {
+  if constexpr (type == Type::F32) return load_floats(reinterpret_cast<const float*>(p));
+  if constexpr (type == Type::F16) return load_f16(p);
+  if constexpr (type == Type::BF16) return load_bf16(p);
+}
+
+// One activation with eight rows of a plain type: decoded in registers, streamed.
+template <Type type>
+void stream(const Matmul& m, int64_t row, int rows, int64_t t, float scale) {
+  constexpr int64_t bytes = type == Type::F32 ? 4 : 2;
+  constexpr int64_t ahead = 1024;  // bytes that prefetches run in front
+  const char* w[row_group];
+  Floats sum[row_group];
+#pragma GCC unroll 8
+  for (int r = 0; r < row_group; ++r) {
+    w[r] = static_cast<const char*>(m.w->data) + (row + (r < rows ? r : 0)) * m.w->row_bytes;
+    sum[r] = zero_floats();
+  }
+  const float* x = activation(m, t);
+  const int64_t k = m.w->cols, whole = k / 16 * 16;
+  for (int64_t i = 0; i < whole; i += 16) {
+    const Floats xs = load_floats(x + i);
+#pragma GCC unroll 8
+    for (int r = 0; r < row_group; ++r) {
+      prefetch_near(w[r] + i * bytes + ahead);
+      sum[r] = fma(load16<type>(w[r] + i * bytes), xs, sum[r]);
+    }
+  }
+  if (whole < k) {
+    const int left = static_cast<int>(k - whole);
+    const Floats xs = load_floats_first(x + whole, left);
+    for (int r = 0; r < row_group; ++r) {
+      alignas(64) char rest[64];
+      store(rest, load_first(w[r] + whole * bytes, left * static_cast<int>(bytes)));
+      sum[r] = fma(load16<type>(rest), xs, sum[r]);
+    }
+  }
+  store_floats_first(m.y + t * m.y_stride + row - m.row_begin, rows,
+                     mul_floats(set_floats(scale), add_lanes(sum)));
+}
+
+template <Type type>
+void stream_rows(const Matmul& m, float scale) {
+  for (int64_t row = m.row_begin; row < m.row_end; row += row_group) {
+    const int64_t left = m.row_end - row;
+    const int rows = static_cast<int>(left < row_group ? left : row_group);
+    for (int64_t t = 0; t < m.n; ++t) stream<type>(m, row, rows, t, scale);
+  }
+}
+
+void product(const Matmul& m, float scale) {
+  if (m.n <= stream_tokens_max) {  // more activations are worth a decoding pass
+    if (m.w->type == Type::F32) return stream_rows<Type::F32>(m, scale);
+    if (m.w->type == Type::F16) return stream_rows<Type::F16>(m, scale);
+    if (m.w->type == Type::BF16) return stream_rows<Type::BF16>(m, scale);
+  }
+  for (int64_t t = 0; t < m.n; t += token_group) {
+    const int64_t n = m.n - t < token_group ? m.n - t : token_group;
+    for (int64_t row = m.row_begin; row < m.row_end; row += row_group) {
+      const int64_t rows = m.row_end - row < row_group ? m.row_end - row : row_group;
+      block(m, row, rows, t, n, scale);
+    }
+  }
+}
+
+}  // namespace
+
+void matmul_float(const Matmul& m) {
+  product(m, 1.0f);
+}
+
+void attention_scores(const float* q, int64_t q_stride, int64_t queries, const Rows* keys,
+                      int64_t width, float scale, float* s, int64_t s_stride) {
+  const int64_t bytes = keys->type == Type::F32 ? 4 : 2;
+  const Matrix w = {keys->type, keys->data, keys->count, width, keys->stride * bytes, nullptr, 0};
+  product({&w, 0, keys->count, Activation::f32, q, q_stride * 4, queries, s, s_stride}, scale);
+}
+
+}  // namespace hadal::kernels::HADAL_WIDE
