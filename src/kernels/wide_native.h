@@ -99,6 +99,12 @@ HADAL_OP void store_floats_first(float* p, int n, Floats v) {
   _mm512_mask_storeu_ps(p, first_lanes(n), v);
 }
 
+// Keeps the compiler from loading v anew for each use: loads are what such loops wait for.
+HADAL_OP Floats in_register(Floats v) {
+  __asm__("" : "+v"(v));
+  return v;
+}
+
 HADAL_OP Floats load_f16(const void* p) {
   return _mm512_cvtph_ps(_mm256_loadu_si256(static_cast<const __m256i*>(p)));
 }

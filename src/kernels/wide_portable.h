@@ -173,6 +173,10 @@ HADAL_OP void store_floats_first(float* p, int n, Floats v) {
   __builtin_memcpy(p, &v, static_cast<size_t>(n) * 4);
 }
 
+HADAL_OP Floats in_register(Floats v) {
+  return v;
+}
+
 HADAL_OP Floats load_f16(const void* p) {
   return make_floats([&](int i) { return f16_to_float(peek<uint16_t>(p, i)); });
 }

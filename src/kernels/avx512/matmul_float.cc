@@ -1,8 +1,7 @@
 // dot16 products: an output's sixteen lanes are one vector. Eight rows are decoded to floats, 768
 // columns at a time, and meet three activations in registers; the lanes of eight outputs are added
-// together. Single activations skip the decoding pass for plain types.
-#include "kernels/avx512/matmul_float.h"
-
+// together. Plain types skip the decoding pass where few activations are there.
+#include "kernels/avx512/float_entries.h"
 #include "kernels/avx512/simd.h"
 #include "kernels/tables.h"
 
@@ -15,7 +14,8 @@ using quant::Type;
 constexpr int64_t part = 768;
 constexpr int64_t row_group = 8;
 constexpr int64_t token_group = 48;  // 8 x 48 outputs' lanes: 24 KiB
-constexpr int64_t stream_tokens_max = 2;
+// With more activations, BF16 and F16 are worth a decoding pass.
+constexpr int64_t direct_tokens_max = 6;
 
 // Result lane 4 q + 2 h + s of add_lanes belongs to row q + 4 h: the two halves s of its sum.
 constexpr int half_sum(int byte, int half) {
@@ -51,21 +51,43 @@ HADAL_OP const float* activation(const Matmul& m, int64_t t) {
   return reinterpret_cast<const float*>(static_cast<const char*>(m.x) + t * m.x_stride);
 }
 
-// A piece of eight rows (pointers repeat where there are fewer) and T activations.
+template <Type type>
+HADAL_OP Floats load16(const char* p) {
+  if constexpr (type == Type::F32) return load_floats(reinterpret_cast<const float*>(p));
+  if constexpr (type == Type::F16) return load_f16(p);
+  if constexpr (type == Type::BF16) return load_bf16(p);
+}
+
+template <Type type>
+constexpr int64_t bytes_of = type == Type::F32 ? 4 : 2;
+
+// The first n < 16 weights, then zeros.
+template <Type type>
+HADAL_OP Floats load_rest(const char* p, int n) {
+  if constexpr (type == Type::F32) return load_floats_first(reinterpret_cast<const float*>(p), n);
+  alignas(64) char rest[64];
+  store(rest, load_first(p, n * 2));
+  return load16<type>(rest);
+}
+
+// A piece of eight rows (pointers repeat where there are fewer) and some activations.
 struct Piece {
-  const float* const* w;
+  const char* w[row_group];
   const float* const* x;
   int64_t columns;
   bool first, last;  // piece of the row
-  Floats* lanes;     // [T, 8]: sums between pieces
+  Floats* lanes;     // [activations, 8]: sums between pieces
   float* y;          // outputs, y_stride apart
   int64_t y_stride;
   int rows;
   float scale;
 };
 
-template <int T>
+// With T activations; weights are decoded in registers, and fetched ahead in long rows.
+template <Type type, int T>
 __attribute__((noinline)) void multiply(const Piece& p) {
+  constexpr int64_t bytes = bytes_of<type>;
+  constexpr int64_t ahead = 1024;  // bytes
   Floats sum[T][row_group];
 #pragma GCC unroll 3
   for (int t = 0; t < T; ++t) {
@@ -73,7 +95,7 @@ __attribute__((noinline)) void multiply(const Piece& p) {
     for (int r = 0; r < row_group; ++r)
       sum[t][r] = p.first ? zero_floats() : p.lanes[t * row_group + r];
   }
-  const float* w[row_group];
+  const char* w[row_group];
   const float* x[T];
 #pragma GCC unroll 8
   for (int r = 0; r < row_group; ++r) w[r] = p.w[r];
@@ -86,7 +108,9 @@ __attribute__((noinline)) void multiply(const Piece& p) {
     for (int t = 0; t < T; ++t) xs[t] = load_floats(x[t] + i);
 #pragma GCC unroll 8
     for (int r = 0; r < row_group; ++r) {
-      const Floats ws = load_floats(w[r] + i);
+      const char* from = w[r] + i * bytes;
+      if constexpr (T == 1) prefetch_near(from + ahead);
+      const Floats ws = in_register(load16<type>(from));
 #pragma GCC unroll 3
       for (int t = 0; t < T; ++t) sum[t][r] = fma(ws, xs[t], sum[t][r]);
     }
@@ -98,7 +122,7 @@ __attribute__((noinline)) void multiply(const Piece& p) {
     for (int t = 0; t < T; ++t) xs[t] = load_floats_first(x[t] + whole, left);
 #pragma GCC unroll 8
     for (int r = 0; r < row_group; ++r) {
-      const Floats ws = load_floats_first(w[r] + whole, left);
+      const Floats ws = load_rest<type>(w[r] + whole * bytes, left);
 #pragma GCC unroll 3
       for (int t = 0; t < T; ++t) sum[t][r] = fma(ws, xs[t], sum[t][r]);
     }
@@ -115,106 +139,77 @@ __attribute__((noinline)) void multiply(const Piece& p) {
   }
 }
 
+// n activations, three at a time.
+template <Type type>
+void multiply_all(Piece& p, int64_t n) {
+  for (int64_t t = 0; t < n; t += 3) {
+    if (n - t >= 3)
+      multiply<type, 3>(p);
+    else if (n - t == 2)
+      multiply<type, 2>(p);
+    else
+      multiply<type, 1>(p);
+    p.x += 3;
+    p.lanes += 3 * row_group;
+    p.y += 3 * p.y_stride;
+  }
+}
+
+// The next rows' weights of a piece are on their way while this one is computed.
+void fetch(const Matmul& m, int64_t row, int64_t from, int64_t bytes) {
+  const int64_t rows = m.row_end - row < row_group ? m.row_end - row : row_group;
+  for (int64_t r = 0; r < rows; ++r) {
+    const char* p = static_cast<const char*>(m.w->data) + (row + r) * m.w->row_bytes + from;
+    for (int64_t i = 0; i < bytes; i += 64) prefetch_near(p + i);
+  }
+}
+
 // Rows [row, row + rows), rows <= 8, with activations [t0, t0 + n), n <= 48.
 void block(const Matmul& m, int64_t row, int64_t rows, int64_t t0, int64_t n, float scale) {
   alignas(64) float panel[row_group * part];
   alignas(64) Floats lanes[token_group * row_group];
+  const Type type = m.w->type;
+  const bool direct =
+      type == Type::F32 || ((type == Type::BF16 || type == Type::F16) && n <= direct_tokens_max);
   const int64_t k = m.w->cols;
-  for (int64_t begin = 0; begin < k; begin += part) {
-    const int64_t count = k - begin < part ? k - begin : part;
-    const float* w[row_group];
+  const int64_t step = direct && n <= 3 ? k : part;  // what is used once needs no cache
+  for (int64_t begin = 0; begin < k; begin += step) {
+    const int64_t count = k - begin < step ? k - begin : step;
+    const int64_t plain_bytes = type == Type::F32 ? 4 : 2;
+    Piece piece = {};
     for (int64_t r = 0; r < row_group; ++r) {
       if (r >= rows) {
-        w[r] = w[0];
-      } else if (m.w->type == Type::F32) {
-        w[r] = reinterpret_cast<const float*>(static_cast<const char*>(m.w->data) +
-                                              (row + r) * m.w->row_bytes) +
-               begin;
+        piece.w[r] = piece.w[0];
+      } else if (direct) {
+        piece.w[r] =
+            static_cast<const char*>(m.w->data) + (row + r) * m.w->row_bytes + begin * plain_bytes;
       } else {
         decode_floats(*m.w, row + r, begin, count, panel + r * part);
-        w[r] = panel + r * part;
+        piece.w[r] = reinterpret_cast<const char*>(panel + r * part);
       }
     }
+    if (!direct) fetch(m, row + row_group, m.w->row_bytes * begin / k, m.w->row_bytes * count / k);
     const float* x[token_group];
     for (int64_t t = 0; t < n; ++t) x[t] = activation(m, t0 + t) + begin;
-    for (int64_t t = 0; t < n; t += 3) {
-      const Piece piece = {w,
-                           x + t,
-                           count,
-                           begin == 0,
-                           begin + count == k,
-                           lanes + t * row_group,
-                           m.y + (t0 + t) * m.y_stride + row - m.row_begin,
-                           m.y_stride,
-                           static_cast<int>(rows),
-                           scale};
-      if (n - t >= 3)
-        multiply<3>(piece);
-      else if (n - t == 2)
-        multiply<2>(piece);
-      else
-        multiply<1>(piece);
-    }
-  }
-}
-
-template <Type type>
-HADAL_OP Floats load16(const char* p) {
-  if constexpr (type == Type::F32) return load_floats(reinterpret_cast<const float*>(p));
-  if constexpr (type == Type::F16) return load_f16(p);
-  if constexpr (type == Type::BF16) return load_bf16(p);
-}
-
-// One activation with eight rows of a plain type: decoded in registers, streamed.
-template <Type type>
-void stream(const Matmul& m, int64_t row, int rows, int64_t t, float scale) {
-  constexpr int64_t bytes = type == Type::F32 ? 4 : 2;
-  constexpr int64_t ahead = 1024;  // bytes that prefetches run in front
-  const char* w[row_group];
-  Floats sum[row_group];
-#pragma GCC unroll 8
-  for (int r = 0; r < row_group; ++r) {
-    w[r] = static_cast<const char*>(m.w->data) + (row + (r < rows ? r : 0)) * m.w->row_bytes;
-    sum[r] = zero_floats();
-  }
-  const float* x = activation(m, t);
-  const int64_t k = m.w->cols, whole = k / 16 * 16;
-  for (int64_t i = 0; i < whole; i += 16) {
-    const Floats xs = load_floats(x + i);
-#pragma GCC unroll 8
-    for (int r = 0; r < row_group; ++r) {
-      prefetch_near(w[r] + i * bytes + ahead);
-      sum[r] = fma(load16<type>(w[r] + i * bytes), xs, sum[r]);
-    }
-  }
-  if (whole < k) {
-    const int left = static_cast<int>(k - whole);
-    const Floats xs = load_floats_first(x + whole, left);
-    for (int r = 0; r < row_group; ++r) {
-      alignas(64) char rest[64];
-      store(rest, load_first(w[r] + whole * bytes, left * static_cast<int>(bytes)));
-      sum[r] = fma(load16<type>(rest), xs, sum[r]);
-    }
-  }
-  store_floats_first(m.y + t * m.y_stride + row - m.row_begin, rows,
-                     mul_floats(set_floats(scale), add_lanes(sum)));
-}
-
-template <Type type>
-void stream_rows(const Matmul& m, float scale) {
-  for (int64_t row = m.row_begin; row < m.row_end; row += row_group) {
-    const int64_t left = m.row_end - row;
-    const int rows = static_cast<int>(left < row_group ? left : row_group);
-    for (int64_t t = 0; t < m.n; ++t) stream<type>(m, row, rows, t, scale);
+    piece.x = x;
+    piece.columns = count;
+    piece.first = begin == 0;
+    piece.last = begin + count == k;
+    piece.lanes = lanes;
+    piece.y = m.y + t0 * m.y_stride + row - m.row_begin;
+    piece.y_stride = m.y_stride;
+    piece.rows = static_cast<int>(rows);
+    piece.scale = scale;
+    if (direct && type == Type::BF16)
+      multiply_all<Type::BF16>(piece, n);
+    else if (direct && type == Type::F16)
+      multiply_all<Type::F16>(piece, n);
+    else
+      multiply_all<Type::F32>(piece, n);
   }
 }
 
 void product(const Matmul& m, float scale) {
-  if (m.n <= stream_tokens_max) {  // more activations are worth a decoding pass
-    if (m.w->type == Type::F32) return stream_rows<Type::F32>(m, scale);
-    if (m.w->type == Type::F16) return stream_rows<Type::F16>(m, scale);
-    if (m.w->type == Type::BF16) return stream_rows<Type::BF16>(m, scale);
-  }
   for (int64_t t = 0; t < m.n; t += token_group) {
     const int64_t n = m.n - t < token_group ? m.n - t : token_group;
     for (int64_t row = m.row_begin; row < m.row_end; row += row_group) {
