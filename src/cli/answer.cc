@@ -88,6 +88,7 @@ Speaker::Speaker(const RunOptions& options, const Globals& globals) {
   engine_options.cache_type = options.cache.value_or(engine_options.cache_type);
   engine_options.drafts = options.drafts;
   engine_options.interrupted = interrupted;
+  engine_options.sequences_max = 1;
   engine_ = std::make_unique<infer::Engine>(loaded_, *pool_, engine_options);
   if (loaded_.style) {
     infer::ChatOptions chat_options;

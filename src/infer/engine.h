@@ -24,7 +24,8 @@ struct EngineOptions {
   // Tokens of prompt and answer together; 0: as the model was trained for, or what memory allows.
   int64_t context_tokens = 0;
   // Positions that the cache holds for all sequences and kept prefixes; 0: a quarter of the free
-  // memory, but no more than four contexts.
+  // memory, but no more than sequences_max contexts and four for prefixes. Memory is taken when
+  // positions are first written.
   int64_t cache_tokens = 0;
   int64_t step_tokens = 512;  // the most tokens of one forward pass
   // Answers that are being written must not stall while prompts are read: a step with prompts may

@@ -11,6 +11,8 @@ namespace hadal::infer {
 namespace {
 
 constexpr int64_t page_tokens = model::KvCache::page_tokens;
+// Contexts that the cache has room for besides those of sequences that run.
+constexpr int64_t prefixes_kept = 4;
 constexpr size_t stops_max = 64;
 constexpr size_t stop_bytes_max = 4096;
 
@@ -63,7 +65,8 @@ EngineSizes choose_sizes(const model::ModelConfig& config, const EngineOptions& 
   int64_t pages = pages_for(options.cache_tokens);
   if (options.cache_tokens <= 0) {
     const int64_t page_bytes = model::KvCache::page_bytes(config, options.cache_type);
-    pages = std::clamp<int64_t>(free_memory_bytes() / 4 / page_bytes, 1, 4 * pages_for(context));
+    pages = std::clamp<int64_t>(free_memory_bytes() / 4 / page_bytes, 1,
+                                (options.sequences_max + prefixes_kept) * pages_for(context));
   }
   return {std::min(context, pages * page_tokens), pages};
 }
