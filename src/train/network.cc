@@ -207,7 +207,7 @@ void Network::backward_layer(const Context& context, const Rows& rows, const Los
   const int64_t n = batch.rows(), hidden = config_.hidden_size;
   float* d_normed = layer.d_normed_buffer.get(n * hidden);
   if (layer.moe) {
-    layer.moe->backward(context, batch, weights.balance, layer.ffn_normed, d, d_normed);
+    layer.moe->backward(context, batch, weights.all * weights.balance, layer.ffn_normed, d, d_normed);
   } else {
     const Timed dense(Part::feed_backward);
     layer.dense.backward(context, layer.ffn_normed, d, n, d_normed);
@@ -341,14 +341,14 @@ Losses Network::step(const Context& context, const Batch& batch, const LossWeigh
   float* final_hidden = final_buffer_.get(n * hidden);
   final_norm_.forward(context, in, hidden, n, final_hidden, hidden);
   float* d_final = gradients ? d_final_buffer_.get(n * hidden) : nullptr;
-  const HeadResult main = head(context, final_hidden, batch.targets, 1.0f, d_final);
+  const HeadResult main = head(context, final_hidden, batch.targets, weights.all, d_final);
   Losses losses{main.loss, 0, 0, 0, main.targets};
   const bool with_mtp = mtp_ && weights.mtp > 0;
   if (with_mtp) {
     mtp_forward(context, batch, final_hidden);
     Mtp& m = *mtp_;
     m.d = gradients ? m.d_buffer.get(m.data.batch.rows() * hidden) : nullptr;
-    losses.mtp = head(context, m.normed, m.data.batch.targets, weights.mtp, m.d).loss;
+    losses.mtp = head(context, m.normed, m.data.batch.targets, weights.all * weights.mtp, m.d).loss;
     if (gradients) mtp_backward(context, weights, d_final);
   }
   for (MoeLayer* moe : moe_layers())

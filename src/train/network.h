@@ -18,6 +18,7 @@ namespace hadal::train {
 struct LossWeights {
   float mtp = 0.3f;       // of the MTP layer's cross-entropy, where there is one
   float balance = 1e-4f;  // of the sequence-wise balance loss of every layer with experts
+  float all = 1.0f;       // of everything in the gradients: a part of a batch counts its share
 };
 
 struct Losses {
