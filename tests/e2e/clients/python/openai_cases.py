@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import openai
 
-from harness import (CALL, GREETING, KeyFile, MIDDLE, Server, THOUGHT, TOLD, WEATHER_TOOL, both_ways,
-                     case, expect, raises, servers, user)
+from harness import (CALL, GREETING, KeyFile, MIDDLE, Server, THOUGHT, TOLD, WEATHER_TOOL,
+                     both_ways, case, expect, raises, servers, user)
 
 
 def client(server, path="/v1", **options):
@@ -32,7 +32,8 @@ def answer(server, stream, path="/v1", **body):
                    for c in choice.message.tool_calls or []],
             logprobs=choice.logprobs.content if choice.logprobs else [],
             finish=choice.finish_reason, usage=reply.usage)
-    all = SimpleNamespace(content="", reasoning=None, calls=[], logprobs=[], finish=None, usage=None)
+    all = SimpleNamespace(content="", reasoning=None, calls=[], logprobs=[], finish=None,
+                          usage=None)
     for chunk in create(server, path, stream=True, **body):
         choice = chunk.choices[0]
         all.content += choice.delta.content or ""
