@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "infer/disk_prefixes.h"
 #include "infer/engine_limits.h"
 #include "infer/kv_pages.h"
 #include "infer/scheduler.h"
@@ -50,11 +51,22 @@ struct Engine::Impl {
     runner.set_interrupt([this] { return in_vain(); });
     if (wanted.drafts != 0 && !loaded.model->mtp.empty())
       speculation.emplace(runner, cache, pages, pool, samplers, wanted.drafts);
+    if (!wanted.disk.folder.empty() && wanted.reuse_prefixes)
+      disk = std::make_unique<DiskPrefixes>(wanted.disk, cache, pages,
+                                            speculation ? &*speculation : nullptr,
+                                            loaded.model->config.layers, [this] { wake(); });
   }
+  // Its threads end before what they wake.
+  ~Impl() { disk.reset(); }
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
 
+  void wake();
   void take_inbox();
   bool in_vain();
   void reuse_prefix(Sequence& sequence);
+  bool load_prefix(Sequence& sequence, const std::unordered_set<uint64_t>& computing);
+  void wait_loaded();
   SequenceView view_of(Sequence& sequence, std::unordered_set<uint64_t>& computing);
   void apply(const Plan& plan);
   void compute(const Plan& plan);
@@ -83,11 +95,6 @@ struct Engine::Impl {
   int64_t takeable_pages(const Sequence& sequence) const {
     return std::min(reusable(sequence), sequence.known() - 1) / page_tokens;
   }
-  uint64_t key(Sequence& sequence, int64_t page) const;
-  std::span<const int32_t> page_of(const Sequence& sequence, int64_t page) const {
-    return std::span(sequence.tokens())
-        .subspan(static_cast<size_t>(page * page_tokens), static_cast<size_t>(page_tokens));
-  }
 
   const LoadedModel& model;
   ThreadPool& pool;
@@ -100,6 +107,7 @@ struct Engine::Impl {
   StepPacer pacer;
   std::vector<Sampler> samplers;  // by thread
   std::optional<Speculation> speculation;
+  std::unique_ptr<DiskPrefixes> disk;
 
   std::vector<std::unique_ptr<Sequence>> sequences;  // in order of arrival
   std::vector<Event> events;
@@ -145,14 +153,6 @@ bool Engine::Impl::in_vain() {
   });
 }
 
-uint64_t Engine::Impl::key(Sequence& sequence, int64_t page) const {
-  std::vector<uint64_t>& keys = sequence.keys;
-  for (auto i = static_cast<int64_t>(keys.size()); i <= page; ++i)
-    keys.push_back(
-        KvPages::page_key(sequence.request().owner, i > 0 ? keys.back() : 0, page_of(sequence, i)));
-  return keys[static_cast<size_t>(page)];
-}
-
 // Takes the pages that follow the computed ones from the prefix tree, as far as it has them.
 void Engine::Impl::reuse_prefix(Sequence& sequence) {
   if (sequence.computed % page_tokens != 0) return;
@@ -160,15 +160,31 @@ void Engine::Impl::reuse_prefix(Sequence& sequence) {
   for (int64_t i = sequence.computed / page_tokens; i < most; ++i) {
     const int32_t parent = i > 0 ? sequence.pages.back() : KvPages::none;
     const int32_t page =
-        pages.find(key(sequence, i), sequence.request().owner, parent, page_of(sequence, i));
+        pages.find(sequence.page_key(i), sequence.request().owner, parent, sequence.page(i));
     if (page == KvPages::none) return;
     pages.acquire(page);
     sequence.pages.push_back(page);
     sequence.computed += page_tokens;
-    sequence.shared_pages = i + 1;
+    sequence.shared_pages = sequence.disk.saved_pages = i + 1;
     sequence.count_cached(page_tokens);
     if (speculation) speculation->took(sequence, page);
   }
+}
+
+// Whether a running sequence has to wait for pages that are read from disk. Who needs the same ones
+// as an older sequence is held without that.
+bool Engine::Impl::load_prefix(Sequence& sequence, const std::unordered_set<uint64_t>& computing) {
+  if (!disk) return false;
+  const int64_t most = takeable_pages(sequence), next = sequence.computed / page_tokens;
+  if (next < most && computing.contains(sequence.page_key(next))) return false;
+  return disk->load(sequence, most);
+}
+
+void Engine::Impl::wait_loaded() {
+  using namespace std::chrono_literals;
+  std::unique_lock lock(mutex);
+  // Not for long: an interrupt may come without a notice.
+  arrived.wait_for(lock, 20ms, [&] { return woken || !inbox.empty() || !cancels.empty(); });
 }
 
 SequenceView Engine::Impl::view_of(Sequence& sequence, std::unordered_set<uint64_t>& computing) {
@@ -184,12 +200,14 @@ SequenceView Engine::Impl::view_of(Sequence& sequence, std::unordered_set<uint64
   } else {
     int32_t page = KvPages::none;
     for (int64_t i = 0; i < most; ++i) {
-      page = pages.find(key(sequence, i), sequence.request().owner, page, page_of(sequence, i));
+      page = pages.find(sequence.page_key(i), sequence.request().owner, page, sequence.page(i));
       if (page == KvPages::none) break;
       ++view.pages_held;
       view.pages_others += pages.references(page) > 0;
     }
     view.computed = view.pages_held * page_tokens;
+    // It is admitted and waits for them then.
+    view.held = disk && view.pages_held < most && disk->has(sequence, view.pages_held);
   }
   if (!sequence.drafting.tokens.empty())
     view.drafts = static_cast<int64_t>(sequence.drafting.tokens.size()) - 1;
@@ -198,8 +216,8 @@ SequenceView Engine::Impl::view_of(Sequence& sequence, std::unordered_set<uint64
   // Two that need the same page next: the older computes it, the younger takes it in a later step.
   const int64_t next = view.computed / page_tokens;
   if ((next + 1) * page_tokens <= std::min(reusable(sequence), view.known)) {
-    const bool first = computing.insert(key(sequence, next)).second;
-    view.held = !first && next < most && view.computed % page_tokens == 0;
+    const bool first = computing.insert(sequence.page_key(next)).second;
+    view.held |= !first && next < most && view.computed % page_tokens == 0;
   }
   return view;
 }
@@ -213,6 +231,7 @@ Sequence& Engine::Impl::find(uint64_t id) {
 }
 
 void Engine::Impl::give_back_pages(Sequence& sequence) {
+  if (disk) disk->give_back(sequence);
   // From the end, so that of a prefix the beginning, which more sequences share, stays longest.
   for (size_t i = sequence.pages.size(); i-- > 0;) pages.release(sequence.pages[i]);
   sequence.pages.clear();
@@ -252,7 +271,7 @@ void Engine::Impl::share_pages(Sequence& sequence) {
     const int32_t parent = i > 0 ? sequence.pages[static_cast<size_t>(i - 1)] : KvPages::none;
     const int32_t own = page;
     page =
-        pages.share(key(sequence, i), sequence.request().owner, parent, page_of(sequence, i), page);
+        pages.share(sequence.page_key(i), sequence.request().owner, parent, sequence.page(i), page);
     if (speculation && page != own) speculation->took(sequence, page);
     sequence.shared_pages = i + 1;
   }
@@ -302,6 +321,8 @@ void Engine::Impl::compute(const Plan& plan) {
   sample(logits);
   const std::chrono::duration<double> time = Clock::now() - start;
   if (speculation) speculation->finish(parts, time.count());
+  if (disk)
+    for (const Speculation::Part& part : parts) disk->save(*part.sequence);
 }
 
 void Engine::Impl::compute_timed(const Plan& plan) {
@@ -344,10 +365,9 @@ void Engine::Impl::draw(std::span<const float> logits, size_t round) {
           if (const std::optional<int32_t> token = sequence.forced())
             row.sampled = sampler.force(x, params, *token, row.top);
           else if (sequence.find_allowed())
-            row.sampled =
-                sampler.sample(x, params, sequence.counts(), sequence.stats().seed,
-                               sequence.request().stream, static_cast<uint64_t>(sequence.known()),
-                               row.top, sequence.allowed());
+            row.sampled = sampler.sample(
+                x, params, sequence.counts(), sequence.stats().seed, sequence.request().stream,
+                static_cast<uint64_t>(sequence.known()), row.top, sequence.allowed());
           else
             row.sampled = {Sampled::Status::none_left};
         }
@@ -416,12 +436,16 @@ void Engine::cancel(uint64_t id) {
   impl_->arrived.notify_all();
 }
 
-void Engine::wake() {
+void Engine::Impl::wake() {
   {
-    const std::lock_guard lock(impl_->mutex);
-    impl_->woken = true;
+    const std::lock_guard lock(mutex);
+    woken = true;
   }
-  impl_->arrived.notify_all();
+  arrived.notify_all();
+}
+
+void Engine::wake() {
+  impl_->wake();
 }
 
 void Engine::wait() {
@@ -446,10 +470,18 @@ std::span<const Event> Engine::step() {
   std::vector<SequenceView> views;
   std::unordered_set<uint64_t> computing;
   int64_t places = e.options.sequences_max;
+  bool any_loading = false;
+  if (e.disk) e.disk->begin_step();
   for (auto& sequence : e.sequences) {
-    if (sequence->running) e.reuse_prefix(*sequence);
+    bool loading = false;
+    if (sequence->running) {
+      e.reuse_prefix(*sequence);
+      loading = e.load_prefix(*sequence, computing);
+    }
     if (places-- == 0) break;  // those behind cannot be admitted in this step
     views.push_back(e.view_of(*sequence, computing));
+    views.back().held |= loading;
+    any_loading |= loading;
   }
   int64_t longest = 0;  // of the prompts that are being read, as far as they are
   for (const SequenceView& view : views)
@@ -457,8 +489,11 @@ std::span<const Event> Engine::step() {
   const SchedulerLimits limits{e.options.step_tokens, e.options.sequences_max, e.pages.available(),
                                page_tokens, e.pacer.prompt_tokens(longest)};
   const Plan plan = plan_step(views, limits);
-  HADAL_CHECK(!plan.chunks.empty() || !plan.preempt.empty() || !plan.admit.empty(),
-              "the scheduler does nothing for {} sequences", e.sequences.size());
+  if (plan.chunks.empty() && plan.preempt.empty() && plan.admit.empty()) {
+    HADAL_CHECK(any_loading, "the scheduler does nothing for {} sequences", e.sequences.size());
+    if (!e.disk->exhausted()) e.wait_loaded();
+    return e.events;
+  }
   e.apply(plan);
   if (!plan.chunks.empty()) e.compute_timed(plan);
   remove_finished();
@@ -532,6 +567,7 @@ EngineLoad Engine::load() const {
   load.pages_kept = impl_->pages.kept();
   load.page_tokens = page_tokens;
   load.page_bytes = impl_->cache.page_bytes();
+  if (impl_->disk) load.disk = impl_->disk->stats();
   return load;
 }
 

@@ -14,6 +14,7 @@
 #include <string>
 
 #include "base/thread_pool.h"
+#include "infer/disk_cache.h"
 #include "infer/loaded_model.h"
 #include "infer/request.h"
 #include "model/forward.h"
@@ -36,6 +37,7 @@ struct EngineOptions {
   quant::Type cache_type = quant::Type::BF16;  // or F32; Q8_0 (KvCache)
   model::Precision precision = model::Precision::native;
   bool reuse_prefixes = true;
+  DiskCacheOptions disk;  // where prefixes are kept across restarts, if anywhere
   // Speculation by the model's MTP layer: drafts of each step, at most drafts_max; 0: none;
   // drafts_auto: as many as pay here, measured while answers are generated. Answers are the same.
   // Without an MTP layer there are none.
@@ -52,6 +54,7 @@ struct EngineLoad {
   int64_t running = 0, waiting = 0;
   int64_t pages = 0, pages_free = 0, pages_kept = 0;  // kept: prefixes that nobody uses now
   int64_t page_tokens = 0, page_bytes = 0;
+  DiskCacheStats disk;
 };
 
 struct GenerateResult {
@@ -65,7 +68,7 @@ struct GenerateResult {
 class Engine {
  public:
   // model and pool must outlive the engine. Throws Error(limit) if not even one page of cache can
-  // be had.
+  // be had, Error(usage | file) for a folder of the cache on disk that cannot be used.
   Engine(const LoadedModel& model, ThreadPool& pool, const EngineOptions& options);
   ~Engine();
   Engine(const Engine&) = delete;

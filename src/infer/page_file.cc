@@ -89,7 +89,11 @@ PageFileEnds page_file_ends(const PageKey& key, std::span<const std::byte> conte
   return ends;
 }
 
-std::span<const std::byte> read_page_file(std::span<const std::byte> file, const PageKey& key) {
+std::span<const std::byte> page_file_content(std::span<const std::byte> file) {
+  return file.subspan(front_bytes, file.size() - static_cast<size_t>(page_file_overhead));
+}
+
+void check_page_file(std::span<const std::byte> file, const PageKey& key) {
   if (file.size() < static_cast<size_t>(page_file_overhead))
     fail(ErrorKind::format, "it ends after {} bytes", file.size());
   if (std::memcmp(file.data(), magic.data(), magic.size()) != 0)
@@ -101,11 +105,9 @@ std::span<const std::byte> read_page_file(std::span<const std::byte> file, const
   if (size != file.size() - static_cast<size_t>(page_file_overhead))
     fail(ErrorKind::format, "it says {} bytes and has {}", size,
          file.size() - static_cast<size_t>(page_file_overhead));
-  const std::span content = file.subspan(front_bytes, static_cast<size_t>(size));
-  const std::array<std::byte, 16> sum = checksum(file.first(front_bytes), content);
+  const std::array<std::byte, 16> sum = checksum(file.first(front_bytes), page_file_content(file));
   if (!std::equal(sum.begin(), sum.end(), file.end() - 16))
     fail(ErrorKind::format, "its checksum does not fit its content");
-  return content;
 }
 
 }  // namespace hadal::infer

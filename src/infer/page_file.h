@@ -50,8 +50,15 @@ struct PageFileEnds {
 // What stands around a content.
 PageFileEnds page_file_ends(const PageKey& key, std::span<const std::byte> content);
 
-// The content of a file that should be the page `key`. Throws Error(format) that says what is
-// wrong: nothing of the file is used then.
-std::span<const std::byte> read_page_file(std::span<const std::byte> file, const PageKey& key);
+// Throws Error(format) that says what is wrong with a file that should be the page `key`.
+void check_page_file(std::span<const std::byte> file, const PageKey& key);
+// The content of a file that was checked.
+std::span<const std::byte> page_file_content(std::span<const std::byte> file);
+// Both.
+inline std::span<const std::byte> read_page_file(std::span<const std::byte> file,
+                                                 const PageKey& key) {
+  check_page_file(file, key);
+  return page_file_content(file);
+}
 
 }  // namespace hadal::infer

@@ -1,6 +1,7 @@
 #include "infer/page_store.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include <fmt/format.h>
@@ -28,7 +29,12 @@ int64_t disk_bytes(int64_t bytes) {
 
 }  // namespace
 
-PageStore::PageStore(const PageStoreOptions& options) : options_(options), folder_(options.folder) {
+PageStore::PageStore(const DiskCacheOptions& options, int64_t content_bytes,
+                     std::function<void()> loaded)
+    : options_(options),
+      content_bytes_(content_bytes),
+      loaded_(std::move(loaded)),
+      folder_(options.folder) {
   for (const PageFolder::File& file : folder_.files()) {
     last_used_ = std::max(file.used, last_used_ + 1);
     put(file.key, disk_bytes(file.bytes), last_used_);
@@ -36,7 +42,9 @@ PageStore::PageStore(const PageStoreOptions& options) : options_(options), folde
   stats_.bytes_max = options.bytes_max > 0
                          ? options.bytes_max
                          : std::min(default_bytes_max, (folder_.free_bytes() + stats_.bytes) / 10);
-  for (const PageKey& key : make_room(0)) folder_.remove(key);
+  std::vector<PageKey> gone;
+  make_room(0, std::numeric_limits<int64_t>::max(), gone);
+  for (const PageKey& key : gone) folder_.remove(key);
   reader_ = std::thread([this] { read_files(); });
   writer_ = std::thread([this] { write_files(); });
 }
@@ -85,18 +93,24 @@ void PageStore::drop(const PageKey& key) {
   touched_.erase(key);
 }
 
-// Takes from the index what has to go for so many more bytes.
-std::vector<PageKey> PageStore::make_room(int64_t bytes) {
-  std::vector<PageKey> gone;
-  while (stats_.bytes + bytes > stats_.bytes_max && !by_use_.empty()) {
+// Takes from the index what has to go for so many more bytes, of what was last used before a time.
+bool PageStore::make_room(int64_t bytes, int64_t before, std::vector<PageKey>& gone) {
+  while (stats_.bytes + bytes > stats_.bytes_max) {
+    if (by_use_.empty() || by_use_.begin()->first >= before) return false;
     gone.push_back(by_use_.begin()->second);
     drop(gone.back());
     ++stats_.evicted;
   }
-  return gone;
+  return true;
 }
 
-void PageStore::save(const PageKey& key, const std::function<std::vector<std::byte>()>& content) {
+int64_t PageStore::time() {
+  const std::lock_guard lock(mutex_);
+  return now();
+}
+
+void PageStore::save(const PageKey& key, int64_t since,
+                     const std::function<std::vector<std::byte>()>& content) {
   {
     const std::lock_guard lock(mutex_);
     if (index_.contains(key)) return;
@@ -111,7 +125,7 @@ void PageStore::save(const PageKey& key, const std::function<std::vector<std::by
     const std::lock_guard lock(mutex_);
     save_bytes_ += static_cast<int64_t>(bytes.size());
     index_[key] = {0, now()};
-    saves_.push_back({key, std::move(bytes)});
+    saves_.push_back({key, since, std::move(bytes)});
   }
   to_write_.notify_one();
 }
@@ -200,15 +214,15 @@ void PageStore::read_next(std::unique_lock<std::mutex>& lock, Fetch& fetch) {
   std::vector<std::byte> file;
   bool good = false, broken = false;
   try {
-    file = folder_.read(key, options_.content_bytes + page_file_overhead);
+    file = folder_.read(key, content_bytes_ + page_file_overhead);
     good = !file.empty();
-    if (good) read_page_file(file, key);
+    if (good) check_page_file(file, key);
   } catch (const Error& error) {
     good = false;
     broken = error.kind() == ErrorKind::format;  // else the system may give it another time
     if (broken) folder_.remove(key);
-    options_.log(fmt::format("{}: {}: {}", folder_.path_of(key), broken ? "discarded" : "not used",
-                             error.what()));
+    log(fmt::format("{}: {}: {}", folder_.path_of(key), broken ? "discarded" : "not used",
+                    error.what()));
   }
   lock.lock();
   stats_.discarded += broken;
@@ -221,7 +235,7 @@ void PageStore::read_next(std::unique_lock<std::mutex>& lock, Fetch& fetch) {
     ++fetch.read;
   }
   lock.unlock();
-  options_.loaded();
+  loaded_();
   lock.lock();
 }
 
@@ -249,9 +263,9 @@ void PageStore::write_next(std::unique_lock<std::mutex>& lock) {
   saves_.pop_front();
   const auto size = static_cast<int64_t>(save.content.size());
   const int64_t bytes = disk_bytes(size + page_file_overhead);
-  const bool wanted = bytes <= stats_.bytes_max && !(full_ && Clock::now() < retry_);
   std::vector<PageKey> gone;
-  if (wanted) gone = make_room(bytes);
+  const bool paused = full_ && Clock::now() < retry_;
+  const bool wanted = !paused && make_room(bytes, save.since, gone);
   const int64_t used = index_[save.key].used;
   writing_ = true;
   lock.unlock();
@@ -280,8 +294,8 @@ void PageStore::write_next(std::unique_lock<std::mutex>& lock) {
   }
   if (full_ == was_full) return;
   lock.unlock();
-  options_.log(full_ ? fmt::format("{}; nothing is kept on disk until that is better", wrong)
-                     : fmt::format("{}: pages are kept again", options_.folder));
+  log(full_ ? fmt::format("{}; nothing is kept on disk until that is better", wrong)
+            : fmt::format("{}: pages are kept again", options_.folder));
   lock.lock();
 }
 
@@ -292,7 +306,7 @@ void PageStore::touch_files(std::unique_lock<std::mutex>& lock) {
   lock.lock();
 }
 
-PageStoreStats PageStore::stats() const {
+DiskCacheStats PageStore::stats() const {
   const std::lock_guard lock(mutex_);
   return stats_;
 }

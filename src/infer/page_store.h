@@ -21,31 +21,16 @@
 #include <utility>
 #include <vector>
 
+#include "infer/disk_cache.h"
 #include "infer/page_folder.h"
 
 namespace hadal::infer {
 
-struct PageStoreOptions {
-  std::string folder;
-  int64_t bytes_max = 0;      // of all files; 0: a tenth of what the disk has free, at most 10 GB
-  int64_t content_bytes = 0;  // the most of a page
-  std::function<void(const std::string&)> log;  // what is discarded, and a disk that is full
-  std::function<void()> loaded;                 // called by the reading thread: take() has news
-};
-
-struct PageStoreStats {
-  int64_t bytes = 0, bytes_max = 0, pages = 0;  // on disk now
-  int64_t hits = 0, misses = 0;                 // pages that were read, and that had to be computed
-  int64_t writes = 0;                           // of the computed ones
-  int64_t evicted = 0;                          // removed because their place was needed
-  int64_t discarded = 0;                        // broken
-  int64_t dropped = 0;                          // not written: the disk was full, or too slow
-};
-
 class PageStore {
  public:
+  // content_bytes: the most of a page. loaded: called by the reading thread when take() has news.
   // Throws as PageFolder.
-  explicit PageStore(const PageStoreOptions& options);
+  PageStore(const DiskCacheOptions& options, int64_t content_bytes, std::function<void()> loaded);
   // What waits to be written is, for five seconds at the most.
   ~PageStore();
   PageStore(const PageStore&) = delete;
@@ -54,8 +39,12 @@ class PageStore {
   std::span<const std::byte> secret() const { return folder_.secret(); }
   bool has(const PageKey& key) const;
 
-  // Writes the content some time later, unless it is there or the disk takes nothing more.
-  void save(const PageKey& key, const std::function<std::vector<std::byte>()>& content);
+  // Writes the content some time later, unless it is there, or the disk takes nothing more, or its
+  // place would have to come from what was of use after the time `since`. (A prefix that is too
+  // long for the disk must not push out its own beginning.)
+  void save(const PageKey& key, int64_t since,
+            const std::function<std::vector<std::byte>()>& content);
+  int64_t time();
   // Keys that were of use now, those to keep longest last.
   void used(std::span<const PageKey> keys);
 
@@ -75,10 +64,10 @@ class PageStore {
     late,     // not yet, and the disk has given nothing for two seconds
     none,     // the fetch has nothing for this key
   };
-  // The next page of a fetch. file: checked already, read_page_file has no more to say.
+  // The next page of a fetch. file: as check_page_file lets it pass.
   Taken take(Fetch& fetch, const PageKey& key, std::vector<std::byte>& file);
 
-  PageStoreStats stats() const;
+  DiskCacheStats stats() const;
   void wait_written();  // until nothing waits to be written; for tests
 
  private:
@@ -89,12 +78,13 @@ class PageStore {
   };
   struct Save {
     PageKey key;
+    int64_t since;
     std::vector<std::byte> content;
   };
   int64_t now();
   void put(const PageKey& key, int64_t bytes, int64_t used);
   void drop(const PageKey& key);
-  std::vector<PageKey> make_room(int64_t bytes);
+  bool make_room(int64_t bytes, int64_t before, std::vector<PageKey>& gone);
   void read_files();
   std::shared_ptr<Fetch> next_fetch();
   void read_next(std::unique_lock<std::mutex>& lock, Fetch& fetch);
@@ -102,7 +92,13 @@ class PageStore {
   void write_next(std::unique_lock<std::mutex>& lock);
   void touch_files(std::unique_lock<std::mutex>& lock);
 
-  const PageStoreOptions options_;
+  void log(const std::string& line) const {
+    if (options_.log) options_.log(line);
+  }
+
+  const DiskCacheOptions options_;
+  const int64_t content_bytes_;
+  const std::function<void()> loaded_;
   const PageFolder folder_;
 
   mutable std::mutex mutex_;  // of what follows
@@ -117,7 +113,7 @@ class PageStore {
   bool full_ = false;        // the disk took nothing the last time,
   Clock::time_point retry_;  // and is tried again then
   int64_t last_used_ = 0;
-  PageStoreStats stats_;
+  DiskCacheStats stats_;
   bool stop_ = false;
 
   std::thread reader_, writer_;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "infer/kv_pages.h"
 
 namespace hadal::infer {
 namespace {
@@ -201,6 +202,17 @@ void Sequence::finish(FinishReason reason, std::string error, std::vector<Event>
   event.text = std::move(error);
   event.stats = stats_;
   events.push_back(std::move(event));
+}
+
+std::span<const int32_t> Sequence::page(int64_t index) const {
+  constexpr auto size = static_cast<size_t>(KvPages::page_tokens);
+  return std::span(tokens_).subspan(static_cast<size_t>(index) * size, size);
+}
+
+uint64_t Sequence::page_key(int64_t index) {
+  for (auto i = static_cast<int64_t>(page_keys_.size()); i <= index; ++i)
+    page_keys_.push_back(KvPages::page_key(request_.owner, i > 0 ? page_keys_.back() : 0, page(i)));
+  return page_keys_[static_cast<size_t>(index)];
 }
 
 void Sequence::started() {

@@ -7,11 +7,13 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "infer/loaded_model.h"
+#include "infer/page_store.h"
 #include "infer/reasoning.h"
 #include "infer/request.h"
 #include "infer/stop_matcher.h"
@@ -26,6 +28,15 @@ struct Drafting {
   int64_t computed = 0;         // positions that it has read
   std::vector<float> hidden;    // states of those behind: [positions, hidden]
   std::vector<int32_t> tokens;  // the last known token, and drafts of those that follow; or none
+};
+
+// What the cache on disk keeps of a sequence.
+struct DiskPlace {
+  std::vector<PageKey> keys;                // the root, then those of pages, as far as needed
+  int64_t since = 0;                        // when the first of them was needed
+  int64_t saved_pages = 0;                  // the first of them, that need not be written
+  std::shared_ptr<PageStore::Fetch> fetch;  // pages that it waits for; or null
+  bool given_up = false;                    // the disk was too slow
 };
 
 class Sequence {
@@ -69,7 +80,10 @@ class Sequence {
   std::vector<int32_t> pages;  // of the computed positions
   int64_t shared_pages = 0;    // the first of them, in the prefix tree or refused by it
   Drafting drafting;
-  std::vector<uint64_t> keys;  // hashes of full pages of tokens(), as far as they were needed
+  DiskPlace disk;
+  // The tokens of a full page, and its key in the prefix tree.
+  std::span<const int32_t> page(int64_t index) const;
+  uint64_t page_key(int64_t index);
 
  private:
   struct Pending {
@@ -99,7 +113,8 @@ class Sequence {
   std::shared_ptr<const grammar::TokenMask> mask_;
   Allowed allowed_;
   std::string constraint_error_;
-  size_t forced_done_ = 0;  // tokens of request_.thinking.close that were forced
+  std::vector<uint64_t> page_keys_;  // of full pages, as far as they were needed
+  size_t forced_done_ = 0;           // tokens of request_.thinking.close that were forced
   std::deque<Pending> pending_;
   size_t bytes_ = 0;  // of text so far, held back or not
   RequestStats stats_;

@@ -37,6 +37,9 @@ class Speculation {
   // A page that another sequence computed is now part of this one.
   void took(Sequence& sequence, int32_t page);
   void allocated(int32_t page);  // its old content means nothing
+  // Whether the MTP layer's entries of a page are there; it comes from disk with them, or without.
+  bool complete(int32_t page) const { return complete_[static_cast<size_t>(page)]; }
+  void loaded(int32_t page, bool complete) { complete_[static_cast<size_t>(page)] = complete; }
 
   // ---- a step: its forward pass, checked() for what was drawn, then finish()
   struct Part {

@@ -32,6 +32,7 @@ class KvCache {
   int64_t entry_bytes() const { return entry_bytes_; }  // of a position in a layer
   int64_t layers() const { return layers_; }            // MTP layers counted
   int64_t page_bytes() const { return layers_ * layer_page_bytes_; }
+  int64_t layer_page_bytes() const { return layer_page_bytes_; }
   // The same of a cache that is yet to be made.
   static int64_t page_bytes(const ModelConfig& config, quant::Type type);
 

@@ -1,7 +1,11 @@
 // Whole answers are the same bytes, and their log-probabilities the same bits, alone or among
 // others, with one thread or two, with prefixes taken from the cache or computed, and also when a
 // sequence lost its pages on the way.
+#include <filesystem>
+#include <string>
+
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include "unit/infer/tiny_engine.h"
 
@@ -97,6 +101,45 @@ TEST_P(EngineInvariance, AnswersDoNotDependOnCompany) {
     EXPECT_EQ(load.pages_free + load.pages_kept, load.pages) << "pages were lost";
   }
   EXPECT_GT(preemptions, 0) << "no sequence ever lost its pages: this proves too little";
+}
+
+// Three engines after one another, each with what those before it left on disk, which is never all:
+// its limit makes them throw pages away, and pages of memory run out as well.
+TEST_P(EngineInvariance, AnswersDoNotDependOnTheDisk) {
+  TinyOptions tiny;
+  tiny.architecture = GetParam();
+  const infer::LoadedModel loaded = tiny_loaded(tiny);
+  const std::vector<Request> requests = mixed_requests();
+  ThreadPool pool(2);
+  std::vector<Answer> alone;
+  for (const Request& request : requests) {
+    Engine engine(loaded, pool, with(512, 1, 256, false));
+    alone.push_back(testing::answer_all(engine, {request}).front());
+  }
+  const std::string folder = ::testing::TempDir() + "/hadal_invariance_" + std::to_string(getpid());
+  std::filesystem::remove_all(folder);
+  int64_t hits = 0, evicted = 0, preemptions = 0;
+  for (int round = 0; round < 3; ++round) {
+    EngineOptions options = with(64, 8, 384, true);
+    options.disk.folder = folder;
+    options.disk.bytes_max = 200'000;
+    Engine engine(loaded, pool, options);
+    const std::vector<Answer> together = testing::answer_all(engine, requests);
+    for (size_t i = 0; i < requests.size(); ++i) {
+      EXPECT_TRUE(together[i] == alone[i])
+          << "round " << round << " request " << i << ": '" << together[i].text << "' instead of '"
+          << alone[i].text << "'";
+      preemptions += together[i].stats.preemptions;
+    }
+    const infer::EngineLoad load = engine.load();
+    EXPECT_EQ(load.pages_free + load.pages_kept, load.pages) << "pages were lost";
+    hits += load.disk.hits;
+    evicted += load.disk.evicted;
+  }
+  std::filesystem::remove_all(folder);
+  EXPECT_GT(hits, 0);
+  EXPECT_GT(evicted, 0);
+  EXPECT_GT(preemptions, 0);
 }
 
 INSTANTIATE_TEST_SUITE_P(Forms, EngineInvariance,

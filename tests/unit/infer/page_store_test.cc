@@ -20,6 +20,8 @@ namespace fs = std::filesystem;
 constexpr int64_t content_bytes = 5000;
 constexpr int64_t file_bytes = 8192;  // on disk, in blocks
 
+void nothing() {}
+
 class PageStoreTest : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -28,12 +30,10 @@ class PageStoreTest : public ::testing::Test {
     fs::remove_all(folder_);
     options_.folder = folder_;
     options_.bytes_max = 1 << 20;
-    options_.content_bytes = content_bytes;
     options_.log = [this](const std::string& line) {
       const std::lock_guard lock(mutex_);
       log_ += line + "\n";
     };
-    options_.loaded = [] {};
   }
   void TearDown() override { fs::remove_all(folder_); }
 
@@ -44,7 +44,7 @@ class PageStoreTest : public ::testing::Test {
     return std::vector<std::byte>(content_bytes, static_cast<std::byte>(number));
   }
   static void save(PageStore& store, int number) {
-    store.save(key_of(number), [&] { return content_of(number); });
+    store.save(key_of(number), store.time(), [&] { return content_of(number); });
     store.wait_written();
   }
   // What take() says in the end.
@@ -74,14 +74,14 @@ class PageStoreTest : public ::testing::Test {
   }
 
   std::string folder_;
-  PageStoreOptions options_;
+  DiskCacheOptions options_;
   std::mutex mutex_;
   std::string log_;
 };
 
 TEST_F(PageStoreTest, PagesAreThereAfterARestart) {
   {
-    PageStore store(options_);
+    PageStore store(options_, content_bytes, nothing);
     for (int i = 0; i < 5; ++i) save(store, i);
     EXPECT_TRUE(store.has(key_of(4)));
     EXPECT_TRUE(can_read(store, 4));
@@ -89,7 +89,7 @@ TEST_F(PageStoreTest, PagesAreThereAfterARestart) {
     EXPECT_EQ(store.stats().writes, 5);
     EXPECT_EQ(store.stats().bytes, 5 * file_bytes);
   }
-  PageStore store(options_);
+  PageStore store(options_, content_bytes, nothing);
   EXPECT_EQ(store.stats().pages, 5);
   const auto fetch = store.fetch({key_of(0), key_of(1), key_of(2), key_of(7)});
   std::vector<std::byte> file;
@@ -104,15 +104,15 @@ TEST_F(PageStoreTest, PagesAreThereAfterARestart) {
 
 TEST_F(PageStoreTest, TheEndWritesWhatWaits) {
   {
-    PageStore store(options_);
-    for (int i = 0; i < 50; ++i) store.save(key_of(i), [&] { return content_of(i); });
+    PageStore store(options_, content_bytes, nothing);
+    for (int i = 0; i < 50; ++i) store.save(key_of(i), store.time(), [&] { return content_of(i); });
   }
   EXPECT_EQ(files(), 50);
 }
 
 TEST_F(PageStoreTest, BrokenFilesAreDiscarded) {
   {
-    PageStore store(options_);
+    PageStore store(options_, content_bytes, nothing);
     for (int i = 0; i < 6; ++i) save(store, i);
   }
   fs::resize_file(path_of(0), 100);
@@ -126,7 +126,7 @@ TEST_F(PageStoreTest, BrokenFilesAreDiscarded) {
   std::ofstream(path_of(8)) << std::string(100'000, 'x');  // larger than a page
   fs::create_symlink(path_of(5), path_of(6));
   ASSERT_EQ(mkfifo(path_of(7).c_str(), 0600), 0);
-  PageStore store(options_);
+  PageStore store(options_, content_bytes, nothing);
   for (const int i : {0, 1, 2, 4, 6, 7, 8}) {
     EXPECT_TRUE(store.has(key_of(i))) << i;
     EXPECT_FALSE(can_read(store, i)) << i;
@@ -143,7 +143,7 @@ TEST_F(PageStoreTest, BrokenFilesAreDiscarded) {
 }
 
 TEST_F(PageStoreTest, ALostFileIsAMiss) {
-  PageStore store(options_);
+  PageStore store(options_, content_bytes, nothing);
   save(store, 1);
   fs::remove(path_of(1));
   EXPECT_FALSE(can_read(store, 1));
@@ -154,11 +154,11 @@ TEST_F(PageStoreTest, ALostFileIsAMiss) {
 
 TEST_F(PageStoreTest, LeftoversOfAnInterruptedWriteAreRemoved) {
   {
-    const PageStore store(options_);
+    const PageStore store(options_, content_bytes, nothing);
   }
   std::ofstream(path_of(1) + ".part") << "half";
   std::ofstream(folder_ + "/notes.part") << "not ours";
-  PageStore store(options_);
+  PageStore store(options_, content_bytes, nothing);
   EXPECT_FALSE(fs::exists(path_of(1) + ".part"));
   EXPECT_TRUE(fs::exists(folder_ + "/notes.part"));
   EXPECT_EQ(store.stats().pages, 0);
@@ -167,7 +167,7 @@ TEST_F(PageStoreTest, LeftoversOfAnInterruptedWriteAreRemoved) {
 TEST_F(PageStoreTest, TheLeastRecentlyUsedGoFirst) {
   options_.bytes_max = 4 * file_bytes;
   {
-    PageStore store(options_);
+    PageStore store(options_, content_bytes, nothing);
     for (int i = 0; i < 4; ++i) save(store, i);
     const PageKey used[] = {key_of(1), key_of(0)};
     store.used(used);
@@ -178,7 +178,7 @@ TEST_F(PageStoreTest, TheLeastRecentlyUsedGoFirst) {
   }
   // The order outlives the program: 3, 1, 0, 4.
   options_.bytes_max = 3 * file_bytes;
-  PageStore store(options_);
+  PageStore store(options_, content_bytes, nothing);
   EXPECT_FALSE(store.has(key_of(3)));
   save(store, 5);
   EXPECT_FALSE(store.has(key_of(1)));
@@ -188,8 +188,8 @@ TEST_F(PageStoreTest, TheLeastRecentlyUsedGoFirst) {
 
 TEST_F(PageStoreTest, WhatIsUsedWhileItWaitsKeepsItsPlace) {
   options_.bytes_max = 3 * file_bytes;
-  PageStore store(options_);
-  for (int i = 0; i < 3; ++i) store.save(key_of(i), [&] { return content_of(i); });
+  PageStore store(options_, content_bytes, nothing);
+  for (int i = 0; i < 3; ++i) store.save(key_of(i), store.time(), [&] { return content_of(i); });
   const PageKey used[] = {key_of(2), key_of(1), key_of(0)};
   store.used(used);
   store.wait_written();
@@ -198,9 +198,22 @@ TEST_F(PageStoreTest, WhatIsUsedWhileItWaitsKeepsItsPlace) {
   EXPECT_TRUE(store.has(key_of(0)));
 }
 
+TEST_F(PageStoreTest, NothingPushesOutWhatIsOfUseWithIt) {
+  options_.bytes_max = 3 * file_bytes;
+  PageStore store(options_, content_bytes, nothing);
+  save(store, 0);
+  const int64_t since = store.time();
+  for (int i = 1; i < 6; ++i) {
+    store.save(key_of(i), since, [&] { return content_of(i); });
+    store.wait_written();
+  }
+  for (int i = 0; i < 6; ++i) EXPECT_EQ(store.has(key_of(i)), i >= 1 && i < 4) << i;
+  EXPECT_EQ(store.stats().dropped, 2);
+}
+
 TEST_F(PageStoreTest, APageLargerThanAllIsNotKept) {
   options_.bytes_max = 4096;
-  PageStore store(options_);
+  PageStore store(options_, content_bytes, nothing);
   save(store, 1);
   EXPECT_FALSE(store.has(key_of(1)));
   EXPECT_EQ(store.stats().dropped, 1);
@@ -208,7 +221,7 @@ TEST_F(PageStoreTest, APageLargerThanAllIsNotKept) {
 }
 
 TEST_F(PageStoreTest, ADiskThatTakesNothingIsSaidOnceAndLeftAlone) {
-  PageStore store(options_);
+  PageStore store(options_, content_bytes, nothing);
   save(store, 1);
   // As a disk that is full: nothing beyond the first 1,000 bytes of a file.
   std::signal(SIGXFSZ, SIG_IGN);
@@ -229,7 +242,7 @@ TEST_F(PageStoreTest, ADiskThatTakesNothingIsSaidOnceAndLeftAlone) {
 }
 
 TEST_F(PageStoreTest, WhoLetsGoEndsTheReading) {
-  PageStore store(options_);
+  PageStore store(options_, content_bytes, nothing);
   for (int i = 0; i < 3; ++i) save(store, i);
   for (int i = 0; i < 200; ++i) store.fetch({key_of(0), key_of(1), key_of(2)});
   EXPECT_TRUE(can_read(store, 2));
@@ -237,7 +250,7 @@ TEST_F(PageStoreTest, WhoLetsGoEndsTheReading) {
 
 TEST_F(PageStoreTest, TheFolderIsForItsOwnerAlone) {
   {
-    const PageStore store(options_);
+    const PageStore store(options_, content_bytes, nothing);
   }
   const auto mode = [](const std::string& path) {
     struct stat info = {};
@@ -247,18 +260,18 @@ TEST_F(PageStoreTest, TheFolderIsForItsOwnerAlone) {
   EXPECT_EQ(mode(folder_), 0700u);
   EXPECT_EQ(mode(folder_ + "/secret"), 0600u);
   chmod(folder_.c_str(), 0755);
-  EXPECT_THROW(PageStore{options_}, Error);
+  EXPECT_THROW((PageStore{options_, content_bytes, nothing}), Error);
   fs::remove(folder_ + "/secret");
   {
-    const PageStore store(options_);
+    const PageStore store(options_, content_bytes, nothing);
   }  // an empty one is closed
   EXPECT_EQ(mode(folder_), 0700u);
 }
 
 TEST_F(PageStoreTest, OneProgramAtATime) {
-  const PageStore store(options_);
+  const PageStore store(options_, content_bytes, nothing);
   try {
-    const PageStore other(options_);
+    const PageStore other(options_, content_bytes, nothing);
     FAIL() << "two have the folder";
   } catch (const Error& error) {
     EXPECT_NE(std::string(error.what()).find("used by another program"), std::string::npos);
@@ -268,16 +281,16 @@ TEST_F(PageStoreTest, OneProgramAtATime) {
 TEST_F(PageStoreTest, ANewSecretEndsOldPages) {
   std::vector<std::byte> secret;
   {
-    PageStore store(options_);
+    PageStore store(options_, content_bytes, nothing);
     secret.assign(store.secret().begin(), store.secret().end());
     save(store, 1);
   }
   {
-    const PageStore store(options_);
+    const PageStore store(options_, content_bytes, nothing);
     EXPECT_TRUE(std::equal(secret.begin(), secret.end(), store.secret().begin()));
   }
   fs::resize_file(folder_ + "/secret", 31);
-  const PageStore store(options_);
+  const PageStore store(options_, content_bytes, nothing);
   EXPECT_FALSE(std::equal(secret.begin(), secret.end(), store.secret().begin()));
   EXPECT_EQ(store.stats().pages, 0);
   EXPECT_EQ(files(), 0);
