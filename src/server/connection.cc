@@ -66,6 +66,9 @@ void Connection::deadline_in(double seconds) {
 void Connection::check_deadline(Clock::time_point now) {
   if (now < deadline_) return;
   ++loop_.timed_out;
+  // What a client does not read would stay with the kernel for long after the close.
+  boost::system::error_code ignored;
+  if (writing_) transport_->socket().set_option(asio::socket_base::linger(true, 0), ignored);
   close();
 }
 
@@ -296,7 +299,9 @@ awaitable<bool> Connection::write(const std::string& bytes) {
   for (size_t at = 0; at < bytes.size(); at += write_slice_bytes) {
     const size_t size = std::min(write_slice_bytes, bytes.size() - at);
     deadline_in(loop_.options.write_s);
+    writing_ = true;
     const bool written = co_await transport_->write(bytes.data() + at, size);
+    writing_ = false;
     if (!written) {
       gone_ = true;
       co_return false;

@@ -90,6 +90,7 @@ class Connection : public Waker, public std::enable_shared_from_this<Connection>
   bool watching_ = false;
   bool reading_ = false;  // a request has begun, and is not answered yet
   bool gone_ = false;
+  bool writing_ = false;
 
   bool http_10_ = false, close_after_ = false, head_only_ = false;
   std::shared_ptr<Answer> answer_;
