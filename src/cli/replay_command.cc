@@ -12,6 +12,7 @@
 #include "server/api_error.h"
 #include "server/bind.h"
 #include "server/json_fields.h"
+#include "server/constraints.h"
 #include "server/receipt.h"
 
 namespace hadal::cli {
@@ -69,6 +70,11 @@ void replay(const Options& options, const Globals& globals) {
   }
   if (server::hash_ids(receipt.request.prompt) != receipt.prompt_hash) {
     fail(ErrorKind::format, "the prompt is not the one that the receipt was made for");
+  }
+  try {
+    receipt.request.constraint = model->constraints->get(*model, receipt.constraint);
+  } catch (const server::ApiError& error) {
+    fail(ErrorKind::format, "the receipt's constraint: {}", error.what());
   }
   for (const server::ReceiptOutput& output : receipt.outputs) {
     infer::Request request = receipt.request;

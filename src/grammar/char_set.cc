@@ -90,6 +90,29 @@ void add_chars(GrammarBuilder& builder, StateId from, const CharSet& set, StateI
     }
 }
 
+std::optional<uint32_t> next_char(std::string_view text, size_t& at) {
+  if (at >= text.size()) return std::nullopt;
+  const auto first = static_cast<uint8_t>(text[at]);
+  const int more = first < 0x80   ? 0
+                   : first < 0xC2 ? -1
+                   : first < 0xE0 ? 1
+                   : first < 0xF0 ? 2
+                   : first < 0xF5 ? 3
+                                  : -1;
+  if (more < 0 || text.size() - at <= static_cast<size_t>(more)) return std::nullopt;
+  uint32_t value = more == 0 ? first : first & (0x3Fu >> more);
+  for (int i = 1; i <= more; ++i) {
+    const auto next = static_cast<uint8_t>(text[at + static_cast<size_t>(i)]);
+    if ((next & 0xC0) != 0x80) return std::nullopt;
+    value = value << 6 | (next & 0x3F);
+  }
+  const bool overlong = (more == 2 && value < 0x800) || (more == 3 && value < 0x10000);
+  if (overlong || value > code_point_max || (value >= 0xD800 && value <= 0xDFFF))
+    return std::nullopt;
+  at += static_cast<size_t>(more) + 1;
+  return value;
+}
+
 std::string utf8_of(uint32_t c) {
   const auto tail = [&](int shift) { return static_cast<char>(0x80 | (c >> shift & 0x3F)); };
   if (c < 0x80) return {static_cast<char>(c)};

@@ -2,7 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "grammar/grammar.h"
@@ -38,5 +41,7 @@ class CharSet {
 void add_chars(GrammarBuilder& builder, StateId from, const CharSet& set, StateId to);
 
 std::string utf8_of(uint32_t code_point);
+// The character at text[at], and moves behind it. Nothing where there is none, or no valid UTF-8.
+std::optional<uint32_t> next_char(std::string_view text, size_t& at);
 
 }  // namespace hadal::grammar

@@ -22,11 +22,21 @@ struct Constraint::Impl {
 };
 
 Constraint::Constraint(Grammar grammar, std::shared_ptr<const Vocabulary> vocabulary,
-                       const ConstraintLimits& limits)
+                       const ConstraintLimits& limits, std::string description)
     : vocabulary_(std::move(vocabulary)),
+      description_(std::move(description)),
       impl_(std::make_unique<Impl>(std::move(grammar), limits)) {}
 
 Constraint::~Constraint() = default;
+
+int64_t Constraint::bytes() const {
+  const Grammar& g = impl_->grammar;
+  const auto size = [](const auto& list) {
+    return static_cast<int64_t>(list.size() * sizeof(list.front()));
+  };
+  return size(g.states) + size(g.bytes) + size(g.tokens) + size(g.calls) + size(g.empties) +
+         size(g.rule_starts) * 8 + impl_->limits.cache_bytes;
+}
 
 namespace {
 

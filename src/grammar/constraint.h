@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -26,19 +27,23 @@ using TokenMask = std::vector<uint64_t>;
 
 class Constraint {
  public:
-  // Throws Error(limit) if the grammar's beginning is too ambiguous.
+  // description: what whoever made the grammar needs to make it again. Throws Error(limit) if the
+  // grammar's beginning is too ambiguous.
   Constraint(Grammar grammar, std::shared_ptr<const Vocabulary> vocabulary,
-             const ConstraintLimits& limits = {});
+             const ConstraintLimits& limits = {}, std::string description = "");
   ~Constraint();
   Constraint(const Constraint&) = delete;
   Constraint& operator=(const Constraint&) = delete;
 
   const Vocabulary& vocabulary() const { return *vocabulary_; }
+  const std::string& description() const { return description_; }
+  int64_t bytes() const;  // of the rules, about, and the most that is kept of states
 
  private:
   friend class Matcher;
   struct Impl;
   std::shared_ptr<const Vocabulary> vocabulary_;
+  std::string description_;
   std::unique_ptr<Impl> impl_;
 };
 

@@ -22,15 +22,16 @@ bool is_name(char c) {
 
 class Parser {
  public:
-  explicit Parser(std::string_view text) : text_(text) {}
+  Parser(std::string_view text, GrammarBuilder& builder) : text_(text), builder_(builder) {}
 
-  Grammar parse(std::string_view root) {
+  RuleNames parse() {
     for (skip_space(); at_ < text_.size(); skip_space()) parse_rule();
-    for (const auto& [name, rule] : rules_)
+    RuleNames names;
+    for (const auto& [name, rule] : rules_) {
       if (!rule.defined) fail(ErrorKind::usage, "grammar: rule '{}' is used but not defined", name);
-    const auto found = rules_.find(root);
-    if (found == rules_.end()) fail(ErrorKind::usage, "grammar: there is no rule '{}'", root);
-    return builder_.compile(found->second.id);
+      names.emplace(name, rule.id);
+    }
+    return names;
   }
 
  private:
@@ -257,37 +258,32 @@ class Parser {
   }
 
   uint32_t take_utf8() {
-    const auto first = static_cast<uint8_t>(peek());
-    const int more = first < 0x80   ? 0
-                     : first < 0xC2 ? -1
-                     : first < 0xE0 ? 1
-                     : first < 0xF0 ? 2
-                     : first < 0xF5 ? 3
-                                    : -1;
-    if (more < 0) complain("the text is not UTF-8");
-    uint32_t value = more == 0 ? first : first & (0x3Fu >> more);
-    ++at_;
-    for (int i = 0; i < more; ++i, ++at_) {
-      const auto next = static_cast<uint8_t>(peek());
-      if ((next & 0xC0) != 0x80) complain("the text is not UTF-8");
-      value = value << 6 | (next & 0x3F);
-    }
-    return check(value);
+    const std::optional<uint32_t> c = next_char(text_, at_);
+    if (!c) complain("the text is not UTF-8");
+    return *c;
   }
 
   const std::string_view text_;
   size_t at_ = 0;
-  GrammarBuilder builder_;
+  GrammarBuilder& builder_;
   std::map<std::string, Rule, std::less<>> rules_;
 };
 
 }  // namespace
 
-Grammar parse_gbnf(std::string_view text, std::string_view root) {
+RuleNames add_gbnf(GrammarBuilder& builder, std::string_view text) {
   if (text.size() > text_bytes_max)
     fail(ErrorKind::limit, "the grammar has {} bytes, at most {} are allowed", text.size(),
          text_bytes_max);
-  return Parser(text).parse(root);
+  return Parser(text, builder).parse();
+}
+
+Grammar parse_gbnf(std::string_view text, std::string_view root) {
+  GrammarBuilder builder;
+  const RuleNames names = add_gbnf(builder, text);
+  const auto found = names.find(root);
+  if (found == names.end()) fail(ErrorKind::usage, "grammar: there is no rule '{}'", root);
+  return builder.compile(found->second);
 }
 
 }  // namespace hadal::grammar

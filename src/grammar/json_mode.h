@@ -10,4 +10,7 @@ namespace hadal::grammar {
 inline constexpr int json_depth_max = 60;
 Grammar json_object_grammar();
 
+// Its rules in GBNF: value, object, list, string, char (of a string), number, space.
+extern const char json_rules[];
+
 }  // namespace hadal::grammar

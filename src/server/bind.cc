@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "infer/chat.h"
 #include "server/api_error.h"
+#include "server/constraints.h"
 
 namespace hadal::server {
 namespace {
@@ -128,20 +129,6 @@ tokenizer::Dialogue shown_dialogue(const ChatRequest& request) {
   return dialogue;
 }
 
-// What asks for more than a prompt can: sampling would have to be constrained, and is not. To
-// answer as if it were is worse than to refuse.
-void refuse_constraints(const CommonRequest& common, const ChatRequest* chat) {
-  const auto refuse = [](const char* param) {
-    throw ApiError(400, fmt::format("{}: this server cannot enforce it", param), param);
-  };
-  if (!common.grammar.empty()) refuse("grammar");
-  if (chat == nullptr) return;
-  if (chat->format.kind != ResponseFormat::Kind::text) refuse("response_format");
-  const ToolChoice::Kind choice = chat->tool_choice.kind;
-  if (choice == ToolChoice::Kind::required || choice == ToolChoice::Kind::named)
-    refuse("tool_choice");
-}
-
 struct FimMarkers {
   int32_t begin = -1, hole = -1, end = -1;
 };
@@ -165,7 +152,6 @@ FimMarkers fim_markers(const ServedModel& model) {
 
 std::vector<int32_t> chat_prompt(const ServedModel& model, const ChatRequest& request, Bound& bound,
                                  const Binding& binding) {
-  refuse_constraints(request, nullptr);
   check_name(model, request);
   const Generation generation = require_generation(model);
   tokenizer::EncodeOptions encode = encode_options(model, request, bound.warning);
@@ -196,7 +182,6 @@ std::string chat_prompt_text(const ServedModel& model, const ChatRequest& reques
 }
 
 Bound bind_chat(const ServedModel& model, const ChatRequest& request, const Binding& binding) {
-  refuse_constraints(request, &request);
   Bound form;
   infer::Request made;
   made.prompt = chat_prompt(model, request, form, binding);
@@ -204,6 +189,9 @@ Bound bind_chat(const ServedModel& model, const ChatRequest& request, const Bind
   made.thinking =
       infer::thinking_markers(*model.loaded.tokenizer, *model.generation, form.starts_thinking);
   made.thinking.budget = request.thinking_budget;
+  // Qwen 3 opens its thought itself, which no grammar of an answer knows.
+  made.thinking.may_open = form.thinking && !form.starts_thinking;
+  made.constraint = model.constraints->get(model, describe_constraint(request));
   check_length(model, made.prompt.size(), binding.context_max, "messages");
   Bound bound = finish(model, request, std::move(made), binding);
   bound.starts_thinking = form.starts_thinking;
@@ -214,10 +202,10 @@ Bound bind_chat(const ServedModel& model, const ChatRequest& request, const Bind
 
 Bound bind_completion(const ServedModel& model, const CompletionRequest& request,
                       const Binding& binding) {
-  refuse_constraints(request, nullptr);
   check_name(model, request);
   const Tokenizer& tokenizer = *model.loaded.tokenizer;
   infer::Request made;
+  made.constraint = model.constraints->get(model, describe_grammar(request.grammar));
   if (!request.prompt_ids.empty()) {
     made.prompt = request.prompt_ids;
   } else {

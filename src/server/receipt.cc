@@ -20,26 +20,29 @@ Json parameters_json(const infer::Request& request) {
   for (const auto& [id, added] : s.logit_bias)
     bias.push_back({id, std::isfinite(added) ? Json(added) : Json("never")});
   const infer::Thinking& t = request.thinking;
-  return {{"temperature", s.temperature},
-          {"top_k", s.top_k},
-          {"top_p", s.top_p},
-          {"min_p", s.min_p},
-          {"repetition_penalty", s.repetition_penalty},
-          {"frequency_penalty", s.frequency_penalty},
-          {"presence_penalty", s.presence_penalty},
-          {"logit_bias", std::move(bias)},
-          {"max_tokens", request.max_tokens},
-          {"stop", request.stop},
-          {"stop_ids", request.stop_ids},
-          {"ignore_eos", request.ignore_eos},
-          {"thinking",
-           {{"starts_inside", t.starts_inside},
-            {"budget", t.budget},
-            {"open_id", t.open_id},
-            {"close_id", t.close_id},
-            {"open_text", t.open_text},
-            {"close_text", t.close_text},
-            {"close", t.close}}}};
+  Json json = {{"temperature", s.temperature},
+               {"top_k", s.top_k},
+               {"top_p", s.top_p},
+               {"min_p", s.min_p},
+               {"repetition_penalty", s.repetition_penalty},
+               {"frequency_penalty", s.frequency_penalty},
+               {"presence_penalty", s.presence_penalty},
+               {"logit_bias", std::move(bias)},
+               {"max_tokens", request.max_tokens},
+               {"stop", request.stop},
+               {"stop_ids", request.stop_ids},
+               {"ignore_eos", request.ignore_eos},
+               {"thinking",
+                {{"starts_inside", t.starts_inside},
+                 {"may_open", t.may_open},
+                 {"budget", t.budget},
+                 {"open_id", t.open_id},
+                 {"close_id", t.close_id},
+                 {"open_text", t.open_text},
+                 {"close_text", t.close_text},
+                 {"close", t.close}}}};
+  if (request.constraint) json["constraint"] = request.constraint->description();
+  return json;
 }
 
 infer::Request request_from(const Json& json) {
@@ -63,6 +66,7 @@ infer::Request request_from(const Json& json) {
   const Json& thinking = json.at("thinking");
   infer::Thinking& t = request.thinking;
   thinking.at("starts_inside").get_to(t.starts_inside);
+  t.may_open = thinking.value("may_open", false);
   thinking.at("budget").get_to(t.budget);
   thinking.at("open_id").get_to(t.open_id);
   thinking.at("close_id").get_to(t.close_id);
@@ -123,6 +127,7 @@ Receipt read_receipt(std::string_view text) {
     json.at("precision").get_to(receipt.precision);
     json.at("prompt_sha256").get_to(receipt.prompt_hash);
     receipt.request = request_from(json.at("parameters"));
+    receipt.constraint = json.at("parameters").value("constraint", "");
     if (sha256_hex(json.at("parameters").dump()) != json.at("parameters_sha256").get<std::string>())
       fail(ErrorKind::format, "the receipt's parameters are not those that it was made for");
     if (json.contains("prompt_ids")) json.at("prompt_ids").get_to(receipt.request.prompt);

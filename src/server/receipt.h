@@ -31,6 +31,7 @@ struct Receipt {
   std::string model, model_hash, fingerprint, precision;
   std::string prompt_hash;
   infer::Request request;  // the prompt is empty unless the receipt is a full one
+  std::string constraint;  // for Constraints::get; "": none
   std::vector<ReceiptOutput> outputs;
 };
 

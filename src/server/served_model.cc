@@ -11,6 +11,7 @@
 #include "infer/sampling_defaults.h"
 #include "kernels/kernels.h"
 #include "quant/format.h"
+#include "server/constraints.h"
 #include "server/text.h"
 #include "tokenizer/stream_parser.h"
 
@@ -75,6 +76,10 @@ std::string hash_file(const std::string& path) {
 }
 
 }  // namespace
+
+ServedModel::ServedModel() : constraints(std::make_unique<Constraints>()) {}
+
+ServedModel::~ServedModel() = default;
 
 std::vector<std::string> model_files(const std::string& path) {
   if (!fs::is_directory(path)) return shards_of(path);

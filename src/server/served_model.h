@@ -26,7 +26,12 @@ struct ModelOptions {
   int64_t default_max_tokens = -1;                  // when a request names none
 };
 
+class Constraints;
+
 struct ServedModel {
+  ServedModel();
+  ~ServedModel();
+
   ModelOptions options;
   infer::LoadedModel loaded;
   std::unique_ptr<ThreadPool> pool;
@@ -40,6 +45,7 @@ struct ServedModel {
   std::string precision;    // "native", "f32", "bf16"
   std::string fingerprint;  // system_fingerprint: of all that decides the bits of an answer
   int64_t created = 0;      // seconds since 1970
+  std::unique_ptr<Constraints> constraints;
 };
 
 // Opens the model and makes the engine. Throws what they throw.
