@@ -5,11 +5,13 @@
 #include <sys/resource.h>
 
 #include "base/error.h"
+#include "cli/disk_cache_option.h"
 #include "cli/human.h"
 #include "cli/interrupt.h"
 #include "cli/progress.h"
 #include "infer/model_store.h"
 #include "infer/sampling_defaults.h"
+#include "server/served_model.h"
 
 namespace hadal::cli {
 namespace {
@@ -87,6 +89,10 @@ Speaker::Speaker(const RunOptions& options, const Globals& globals) {
   engine_options.precision = options.precision.value_or(infer::default_precision(loaded_));
   engine_options.cache_type = options.cache.value_or(engine_options.cache_type);
   engine_options.drafts = options.drafts;
+  engine_options.disk = disk_cache_options(options.disk);
+  if (!options.disk.folder.empty())
+    engine_options.disk.fingerprint = server::cache_fingerprint(
+        server::hash_model(loaded_.path), engine_options.precision, engine_options.cache_type);
   engine_options.interrupted = interrupted;
   engine_options.sequences_max = 1;
   engine_ = std::make_unique<infer::Engine>(loaded_, *pool_, engine_options);

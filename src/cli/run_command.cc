@@ -10,6 +10,7 @@
 #include "cli/chat_session.h"
 #include "cli/command.h"
 #include "cli/commands.h"
+#include "cli/disk_cache_option.h"
 #include "cli/interrupt.h"
 #include "cli/mtp_option.h"
 #include "cli/precision_option.h"
@@ -219,6 +220,7 @@ void add_run(CLI::App& app, Globals& globals) {
   add_mtp(command, &options->drafts);
   add_precision(command, &options->precision, "f32 under 500 million parameters, else native");
   add_cache_type(command, &options->cache);
+  add_disk_cache(command, &options->disk);
   command->add_flag_function(
       "--stats,!--no-stats", [options](int64_t count) { options->stats = count > 0; },
       "Speed and memory after each answer, on stderr (default at a terminal)");

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/disk_cache_option.h"
 #include "infer/engine.h"
 #include "model/forward.h"
 
@@ -27,6 +28,7 @@ struct RunOptions {
   std::string think;           // "on", "off", "": the model's default
   int64_t thinking_budget = -1;
   bool hide_thinking = false;
+  DiskCacheFlags disk;
   std::optional<quant::Type> cache;           // unset: BF16
   std::optional<model::Precision> precision;  // unset: by the model (sampling_defaults.h)
   int64_t drafts = infer::EngineOptions::drafts_auto;

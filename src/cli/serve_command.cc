@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "cli/command.h"
 #include "cli/commands.h"
+#include "cli/disk_cache_option.h"
 #include "cli/mtp_option.h"
 #include "cli/paths.h"
 #include "cli/precision_option.h"
@@ -31,6 +32,7 @@ constexpr const char* kHelpEnd =
 struct Options {
   std::string model, generation, temperature_map;
   server::ServeOptions serve;
+  DiskCacheFlags disk;
   double body_mib = 32;
 };
 
@@ -39,6 +41,7 @@ void run(Options& options, const Globals& globals) {
   server::ModelOptions& model = serve.service.model;
   model.path = infer::find_model(options.model);
   model.threads = globals.threads;
+  model.engine.disk = disk_cache_options(options.disk);
   if (!options.generation.empty()) {
     model.generation = tokenizer::parse_generation(options.generation);
   }
@@ -68,6 +71,7 @@ void add_model(CLI::App* command, Options& options) {
       ->check(CLI::Range(int64_t{0}, int64_t{1} << 40).description(""))
       ->type_name("N")
       ->group(group);
+  add_disk_cache(command, &options.disk, group);
   command
       ->add_option("--parallel", model.engine.sequences_max, "Requests computed at the same time")
       ->check(CLI::Range(1, 4096).description(""))

@@ -13,6 +13,23 @@ void put(std::string& out, std::string_view name, std::string_view type, std::st
   out += fmt::format("# HELP {} {}\n# TYPE {} {}\n{} {}\n", name, help, name, type, name, value);
 }
 
+void put_disk(std::string& out, const infer::DiskCacheStats& disk) {
+  if (disk.bytes_max == 0) return;
+  put(out, "hadal_cache_disk_bytes", "gauge", "Of pages on disk.", disk.bytes);
+  put(out, "hadal_cache_disk_limit_bytes", "gauge", "What they may fill.", disk.bytes_max);
+  put(out, "hadal_cache_disk_pages", "gauge", "Pages on disk.", disk.pages);
+  put(out, "hadal_cache_disk_hits_total", "counter", "Pages that were read.", disk.hits);
+  put(out, "hadal_cache_disk_misses_total", "counter", "Pages that had to be computed.",
+      disk.misses);
+  put(out, "hadal_cache_disk_writes_total", "counter", "Pages that were written.", disk.writes);
+  put(out, "hadal_cache_disk_evicted_total", "counter", "Removed because of the limit.",
+      disk.evicted);
+  put(out, "hadal_cache_disk_discarded_total", "counter", "Removed because they were broken.",
+      disk.discarded);
+  put(out, "hadal_cache_disk_dropped_total", "counter",
+      "Not written: the disk was full or too slow.", disk.dropped);
+}
+
 int64_t resident_bytes() {
   std::ifstream in("/proc/self/statm");
   int64_t total = 0, resident = 0;
@@ -90,6 +107,7 @@ std::string Metrics::text(const infer::EngineLoad& load, const HttpLoad& network
   put(out, "hadal_cache_pages_kept", "gauge", "Pages of prefixes that nobody uses now.",
       load.pages_kept);
   put(out, "hadal_cache_page_bytes", "gauge", "Bytes of a page.", load.page_bytes);
+  put_disk(out, load.disk);
   put(out, "hadal_prompt_tokens_total", "counter", "Tokens of prompts.", prompt_tokens_);
   put(out, "hadal_cached_tokens_total", "counter", "Of them, taken from the prefix cache.",
       cached_tokens_);

@@ -75,6 +75,13 @@ std::string hash_file(const std::string& path) {
   return sha256_hex(bytes);
 }
 
+// What decides the bits of an answer.
+std::string bits_text(const std::string& model_hash, model::Precision precision,
+                      quant::Type cache_type) {
+  return fmt::format("{} {} {} {}", model_hash, name_of(precision),
+                     quant::type_info(cache_type).name, kernels::active().name);
+}
+
 }  // namespace
 
 ServedModel::ServedModel() : constraints(std::make_unique<Constraints>()) {}
@@ -100,6 +107,11 @@ std::string hash_model(const std::string& path) {
   return sha256_hex(all);
 }
 
+std::string cache_fingerprint(const std::string& model_hash, model::Precision precision,
+                              quant::Type cache_type) {
+  return bits_text(model_hash, precision, cache_type) + " " + hash_file("/proc/self/exe");
+}
+
 std::unique_ptr<ServedModel> open_served(const ModelOptions& options) {
   auto served = std::make_unique<ServedModel>();
   served->options = options;
@@ -108,6 +120,13 @@ std::unique_ptr<ServedModel> open_served(const ModelOptions& options) {
   served->pool = std::make_unique<ThreadPool>(options.threads);
   infer::EngineOptions engine = options.engine;
   engine.precision = options.precision.value_or(infer::default_precision(served->loaded));
+  served->hash = hash_model(options.path);
+  served->precision = name_of(engine.precision);
+  served->fingerprint =
+      "fp_" +
+      sha256_hex(bits_text(served->hash, engine.precision, engine.cache_type)).substr(0, 16);
+  if (!engine.disk.folder.empty())
+    engine.disk.fingerprint = cache_fingerprint(served->hash, engine.precision, engine.cache_type);
   served->engine = std::make_unique<infer::Engine>(served->loaded, *served->pool, engine);
   served->id = served->loaded.name;
   if (served->loaded.style) {
@@ -117,13 +136,6 @@ std::unique_ptr<ServedModel> open_served(const ModelOptions& options) {
   if (options.generation) served->generation = options.generation;
   served->sampling = infer::default_sampling(served->loaded);
   served->end_ids = tokenizer::answer_end_ids(*served->loaded.tokenizer);
-  served->hash = hash_model(options.path);
-  served->precision = name_of(engine.precision);
-  served->fingerprint =
-      "fp_" +
-      sha256_hex(fmt::format("{} {} {} {}", served->hash, served->precision,
-                             quant::type_info(engine.cache_type).name, kernels::active().name))
-          .substr(0, 16);
   served->created = std::time(nullptr);
   return served;
 }

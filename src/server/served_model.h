@@ -59,6 +59,11 @@ std::vector<std::string> model_files(const std::string& path);
 // and costs a moment for large ones.
 std::string hash_model(const std::string& path);
 
+// Of all that decides the bits of the attention cache: what system_fingerprint stands for, and this
+// build of the program, since another one may round differently. model_hash: of hash_model.
+std::string cache_fingerprint(const std::string& model_hash, model::Precision precision,
+                              quant::Type cache_type);
+
 // What a request's model name means.
 struct ModelName {
   bool known = false;
