@@ -28,6 +28,9 @@ void add_all_commands(CLI::App& app, Globals& globals) {
   add_list(app, globals);
   gather(app, "Models");
 
+  add_train(app, globals);
+  gather(app, "Learn");
+
   add_tokenize(app, globals);
   add_template(app, globals);
   gather(app, "Text");

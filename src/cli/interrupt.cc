@@ -36,6 +36,13 @@ void install_signal_handlers() {
   sigaction(SIGPIPE, &action, nullptr);
 }
 
+void stop_on_sigterm() {
+  struct sigaction action = {};
+  action.sa_handler = handle_interrupt;
+  sigemptyset(&action.sa_mask);
+  sigaction(SIGTERM, &action, nullptr);
+}
+
 bool interrupted() {
   return interrupts > 0;
 }

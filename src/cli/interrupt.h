@@ -9,6 +9,9 @@ namespace hadal::cli {
 // Handles SIGINT; SIGPIPE keeps its default, so `hadal ... | head` ends quietly.
 void install_signal_handlers();
 
+// From here on SIGTERM sets the flag, too.
+void stop_on_sigterm();
+
 bool interrupted();
 void clear_interrupt();
 

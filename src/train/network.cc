@@ -207,7 +207,8 @@ void Network::backward_layer(const Context& context, const Rows& rows, const Los
   const int64_t n = batch.rows(), hidden = config_.hidden_size;
   float* d_normed = layer.d_normed_buffer.get(n * hidden);
   if (layer.moe) {
-    layer.moe->backward(context, batch, weights.all * weights.balance, layer.ffn_normed, d, d_normed);
+    layer.moe->backward(context, batch, weights.all * weights.balance, layer.ffn_normed, d,
+                        d_normed);
   } else {
     const Timed dense(Part::feed_backward);
     layer.dense.backward(context, layer.ffn_normed, d, n, d_normed);

@@ -204,7 +204,9 @@ std::vector<Optimizer::State> Optimizer::state() {
   for (const Item& item : items_) {
     const Parameter& p = *item.parameter;
     const auto add = [&](const char* what, float* data) {
-      if (data != nullptr) out.push_back({p.name + what, p.shape, data, p.size()});
+      State state{p.name + what, p.shape, nullptr, p.size()};
+      state.data = data;
+      if (data != nullptr) out.push_back(std::move(state));
     };
     add(item.muon ? ".momentum" : ".mean", item.first);
     add(".square", item.second);

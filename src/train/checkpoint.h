@@ -1,0 +1,49 @@
+// Checkpoints: folders that `hadal run` and transformers load as any model, with what training
+// needs to go on. They appear whole or not at all: written beside, flushed, renamed.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "format/convert.h"
+#include "train/optimizer.h"
+
+namespace hadal::train {
+
+// Where a run stands, the weights and moments aside.
+struct TrainState {
+  int64_t step = 0;            // steps done
+  int64_t late_step = -1;      // the first with the late weights of the data; -1: not come yet
+  int64_t tokens = 0;          // rows learnt from
+  int64_t skipped = 0;         // steps left out since gradients were not finite
+  double seconds = 0;          // by the clock, pauses aside
+  std::vector<uint64_t> data;  // hashes of the sources
+  std::string settings;
+};
+
+// "step-00000120", the name of the checkpoint behind so many steps.
+std::string checkpoint_name(int64_t step);
+// The paths of complete checkpoints in a folder, the oldest first; none if it does not exist.
+std::vector<std::string> list_checkpoints(const std::string& folder);
+
+struct ModelFiles {
+  const model::ModelConfig& config;
+  const std::vector<format::SideFile>& side_files;
+};
+
+// config.json, model.safetensors (F32, or BF16) and the side files. An existing folder is replaced.
+// Throws Error(file), for example if the disk is full, and leaves what was there.
+void write_model(const std::string& folder, const Parameters& parameters, const ModelFiles& files,
+                 bool bf16);
+// The same with optimizer.safetensors and training.json.
+void write_checkpoint(const std::string& folder, const Parameters& parameters,
+                      const ModelFiles& files, Optimizer& optimizer, const TrainState& state);
+// Removes all but the newest `keep`, and what interrupted writing has left.
+void remove_old_checkpoints(const std::string& folder, int64_t keep);
+
+// The state and the optimizer's of a checkpoint. Its weights are loaded as any model's. Throws
+// Error(file | format) naming the file: damaged, or of other settings (AdamW instead of Muon).
+TrainState read_checkpoint(const std::string& folder, Optimizer& optimizer);
+
+}  // namespace hadal::train

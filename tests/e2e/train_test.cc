@@ -1,0 +1,173 @@
+// hadal train as its user meets it: a run that is killed goes on bit for bit.
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <thread>
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "base/random.h"
+#include "data/token_store.h"
+#include "e2e/process.h"
+#include "golden/goldens.h"
+
+namespace hadal::e2e {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string read(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+class TrainTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = fs::temp_directory_path() / ("hadal-train-" + std::to_string(getpid()));
+    fs::create_directories(folder_);
+    write_tokens("a.tokens", 1);
+    write_tokens("b.tokens", 2);
+    std::ofstream(folder_ / "run.toml")
+        << "[run]\nout = \"run\"\nsteps = 12\nmeasure = false\n[model]\nconfig = \"" << config_
+        << "\"\n[data]\nsources = [\"a.tokens\", \"b.tokens\"]\nlength = 24\nsequences = 4\n"
+           "part = 3\nlate_from = 0.5\nlate_weights = [1, 3]\n[loss]\nmtp_from = 0.5\n"
+           "[optimizer]\naverage = 0.9\n[checkpoint]\nsteps = 2\n";
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  // Documents in which a token follows from the one before, mostly.
+  void write_tokens(const std::string& name, uint64_t seed) const {
+    data::TokenStoreWriter writer({512, 0, 7});
+    for (uint64_t document = 0; document < 40; ++document) {
+      std::vector<int32_t> ids = {0};
+      for (uint64_t i = 0; i < 40; ++i)
+        ids.push_back(random_uniform(seed, document, i) < 0.8 ? (ids.back() * 7 + 3) % 512
+                                                              : static_cast<int32_t>(i + seed));
+      writer.add(ids);
+    }
+    writer.write((folder_ / name).string(), true);
+  }
+  std::vector<std::string> arguments(const std::string& out,
+                                     const std::vector<std::string>& more = {}) const {
+    std::vector<std::string> all = {"train", (folder_ / "run.toml").string(), "--set",
+                                    "run.out=" + (folder_ / out).string()};
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  }
+  std::string path(const std::string& name) const { return (folder_ / name).string(); }
+
+  fs::path folder_;
+  const std::string config_ =
+      std::string(HADAL_SOURCE_DIR) + "/tests/golden/data/models/v3/config.json";
+};
+
+TEST_F(TrainTest, LearnsAndLeavesAModel) {
+  const Outcome outcome = run_program(arguments("run", {"--json"}));
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_EQ(nlohmann::json::parse(outcome.out)["steps"], 12);
+  std::ifstream metrics(path("run/metrics.jsonl"));
+  std::vector<nlohmann::json> lines;
+  for (std::string line; std::getline(metrics, line);) lines.push_back(nlohmann::json::parse(line));
+  ASSERT_EQ(lines.size(), 12u);
+  EXPECT_LT(lines.back()["loss"], lines.front()["loss"]);
+  EXPECT_EQ(lines.front()["mtp_loss"], 0.0);
+  EXPECT_GT(lines.back()["mtp_loss"], 0.0);
+  for (const auto& dropped : lines.back()["dropped"]) EXPECT_EQ(dropped, 0);
+  EXPECT_EQ(lines.back()["experts"].size(), 4u);
+  size_t checkpoints = 0;
+  for (const auto& entry : fs::directory_iterator(path("run/checkpoints"))) {
+    EXPECT_TRUE(fs::exists(entry.path() / "optimizer.safetensors"));
+    ++checkpoints;
+  }
+  EXPECT_EQ(checkpoints, 2u);
+  EXPECT_EQ(run_program({"show", path("run/model")}).code, 0);
+  ASSERT_EQ(run_program({"train", "report", path("run")}).code, 0);
+  const std::string page = read(path("run/report.html"));
+  EXPECT_NE(page.find("<polyline"), std::string::npos);
+  EXPECT_EQ(page.find("<script"), std::string::npos);
+  const Outcome again = run_program(arguments("run"));
+  EXPECT_EQ(again.code, 2);
+  EXPECT_NE(again.err.find("--resume"), std::string::npos) << again.err;
+}
+
+TEST_F(TrainTest, GoesOnBitForBitWhereverItIsKilled) {
+  ASSERT_EQ(run_program(arguments("whole")).code, 0);
+  for (int kills = 0;; ++kills) {
+    ASSERT_LT(kills, 40);
+    const pid_t child = fork();
+    if (child == 0) {
+      const int none = open("/dev/null", O_WRONLY);
+      dup2(none, STDERR_FILENO);
+      dup2(none, STDOUT_FILENO);
+      become_program(arguments("cut", {"--resume"}));
+    }
+    // Another moment each time, within a write as well as between steps.
+    const double wait = 40 + 400 * random_uniform(5, 0, static_cast<uint64_t>(kills)) + 40 * kills;
+    std::this_thread::sleep_for(std::chrono::milliseconds(static_cast<int>(wait)));
+    kill(child, SIGKILL);
+    if (wait_code(child) == 0) break;
+  }
+  const golden::Tensors whole(path("whole/model/model.safetensors"));
+  EXPECT_EQ(read(path("whole/model/model.safetensors")), read(path("cut/model/model.safetensors")));
+  for (const char* file : {"model.safetensors", "optimizer.safetensors"})
+    EXPECT_EQ(read(path(std::string("whole/checkpoints/step-00000012/") + file)),
+              read(path(std::string("cut/checkpoints/step-00000012/") + file)))
+        << file;
+  std::ifstream metrics(path("cut/metrics.jsonl"));
+  int step = 0;
+  for (std::string line; std::getline(metrics, line);)
+    EXPECT_EQ(nlohmann::json::parse(line)["step"], ++step);
+  EXPECT_EQ(step, 12);
+}
+
+TEST_F(TrainTest, RefusesWhatItDoesNotUnderstand) {
+  const std::pair<const char*, const char*> wrong[] = {
+      {"data.lenght=4", "did you mean 'data.length'?"},
+      {"data.length=many", "a number"},
+      {"optimizer.rule=moun", "did you mean 'muon'?"},
+      {"run.budget=2x", "no duration"},
+      {"data.length=100000", "context"},
+      {"model.start=/nowhere", "model.config"},
+      {"length=3", "table.key=value"},
+      {"data.weights=[1]", "data.weights"}};
+  for (const auto& [change, said] : wrong) {
+    const Outcome outcome = run_program(arguments("run", {"--set", change}));
+    EXPECT_EQ(outcome.code, 2) << change;
+    EXPECT_NE(outcome.err.find(said), std::string::npos) << outcome.err;
+  }
+}
+
+TEST_F(TrainTest, StopsWhenGradientsAreNotFinite) {
+  ASSERT_EQ(run_program(arguments("run")).code, 0);
+  const std::string bad = path("run/checkpoints/step-00000012");
+  std::fstream weights(bad + "/model.safetensors", std::ios::in | std::ios::out | std::ios::binary);
+  weights.seekp(-4096, std::ios::end);
+  weights << std::string(4096, '\x7f');  // 3.4e38 each
+  weights.close();
+  const Outcome outcome =
+      run_program(arguments("again", {"--set", "model.config=", "--set", "model.start=" + bad}));
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_NE(outcome.err.find("not finite"), std::string::npos) << outcome.err;
+}
+
+TEST_F(TrainTest, StopsWithACheckpointOnSigterm) {
+  const pid_t child = fork();
+  if (child == 0) become_program(arguments("run", {"--set", "run.steps=100000"}));
+  for (int i = 0; i < 600 && !fs::exists(path("run/checkpoints/step-00000002")); ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  kill(child, SIGTERM);
+  EXPECT_EQ(wait_code(child), 130);
+  EXPECT_EQ(run_program(arguments("run", {"--set", "run.budget=1s", "--set", "run.steps=0"})).code,
+            2);  // has checkpoints
+  const Outcome on =
+      run_program(arguments("run", {"--resume", "--set", "run.budget=1s", "--set", "run.steps=0"}));
+  EXPECT_EQ(on.code, 0) << on.err;
+  EXPECT_TRUE(fs::exists(path("run/model/config.json")));
+}
+
+}  // namespace
+}  // namespace hadal::e2e
