@@ -30,10 +30,10 @@ int64_t disk_bytes(int64_t bytes) {
 }  // namespace
 
 PageStore::PageStore(const DiskCacheOptions& options, int64_t content_bytes,
-                     std::function<void()> loaded)
+                     std::function<void()> news)
     : options_(options),
       content_bytes_(content_bytes),
-      loaded_(std::move(loaded)),
+      news_(std::move(news)),
       folder_(options.folder) {
   for (const PageFolder::File& file : folder_.files()) {
     last_used_ = std::max(file.used, last_used_ + 1);
@@ -234,8 +234,12 @@ void PageStore::read_next(std::unique_lock<std::mutex>& lock, Fetch& fetch) {
     fetch.progress = Clock::now();
     ++fetch.read;
   }
+  tell(lock);
+}
+
+void PageStore::tell(std::unique_lock<std::mutex>& lock) {
   lock.unlock();
-  loaded_();
+  news_();
   lock.lock();
 }
 
@@ -246,14 +250,16 @@ void PageStore::write_files() {
   Clock::time_point end = Clock::time_point::max();
   for (;;) {
     if (stop_ && end == Clock::time_point::max()) end = Clock::now() + farewell;
-    if (!saves_.empty() && Clock::now() < end)
+    if (!saves_.empty() && Clock::now() < end) {
       write_next(lock);
-    else if (!touched_.empty() && Clock::now() < end)
+      if (saves_.empty()) tell(lock);
+    } else if (!touched_.empty() && Clock::now() < end) {
       touch_files(lock);
-    else if (stop_)
+    } else if (stop_) {
       return;
-    else
+    } else {
       to_write_.wait(lock);
+    }
     if (saves_.empty()) written_.notify_all();
   }
 }

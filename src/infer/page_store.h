@@ -28,9 +28,10 @@ namespace hadal::infer {
 
 class PageStore {
  public:
-  // content_bytes: the most of a page. loaded: called by the reading thread when take() has news.
+  // content_bytes: the most of a page. news: called by the threads when take() has some, and
+  // when all is written, so that stats() may be shown anew.
   // Throws as PageFolder.
-  PageStore(const DiskCacheOptions& options, int64_t content_bytes, std::function<void()> loaded);
+  PageStore(const DiskCacheOptions& options, int64_t content_bytes, std::function<void()> news);
   // What waits to be written is, for five seconds at the most.
   ~PageStore();
   PageStore(const PageStore&) = delete;
@@ -85,6 +86,7 @@ class PageStore {
   void put(const PageKey& key, int64_t bytes, int64_t used);
   void drop(const PageKey& key);
   bool make_room(int64_t bytes, int64_t before, std::vector<PageKey>& gone);
+  void tell(std::unique_lock<std::mutex>& lock);
   void read_files();
   std::shared_ptr<Fetch> next_fetch();
   void read_next(std::unique_lock<std::mutex>& lock, Fetch& fetch);
@@ -98,7 +100,7 @@ class PageStore {
 
   const DiskCacheOptions options_;
   const int64_t content_bytes_;
-  const std::function<void()> loaded_;
+  const std::function<void()> news_;
   const PageFolder folder_;
 
   mutable std::mutex mutex_;  // of what follows

@@ -55,6 +55,9 @@ TEST_F(ServeCacheTest, ALongPromptIsPaidForOnce) {
     first = ask(server, question(1));
     EXPECT_EQ(hits(first), 0);
     EXPECT_EQ(server.metric("hadal_cache_disk_hits_total"), 0);
+    // Also while nothing else happens.
+    const int pages = first["usage"]["prompt_tokens"].get<int>() / 64;
+    EXPECT_TRUE(server.metric_becomes("hadal_cache_disk_writes_total", pages));
     stop(server);
   }
   struct stat info = {};
