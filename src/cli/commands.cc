@@ -29,6 +29,7 @@ void add_all_commands(CLI::App& app, Globals& globals) {
   gather(app, "Models");
 
   add_train(app, globals);
+  add_sft(app, globals);
   gather(app, "Learn");
 
   add_tokenize(app, globals);

@@ -16,6 +16,7 @@ void add_convert(CLI::App& app, Globals& globals);
 void add_quantize(CLI::App& app, Globals& globals);
 void add_synth(CLI::App& app, Globals& globals);
 void add_train(CLI::App& app, Globals& globals);
+void add_sft(CLI::App& app, Globals& globals);
 void add_tokenize(CLI::App& app, Globals& globals);
 void add_template(CLI::App& app, Globals& globals);
 void add_show(CLI::App& app, Globals& globals);

@@ -271,7 +271,7 @@ void finish(Reading& reading, const std::string& path) {
   TrainSettings& s = reading.settings;
   train::TrainOptions& o = s.train;
   const auto require = [&](bool good, const char* what) {
-    if (!good) fail(ErrorKind::usage, "{}: {}", path, what);
+    if (!good) fail(ErrorKind::usage, "{}: {}", path.empty() ? "settings" : path, what);
   };
   require(!s.out.empty(), "run.out is missing: the folder of the run");
   require((o.steps > 0) != (o.budget_s > 0), "one of run.steps and run.budget says how long");
@@ -320,7 +320,8 @@ double parse_duration(const std::string& text, const std::string& origin) {
 TrainSettings read_train_settings(const std::string& path,
                                   const std::vector<std::string>& changes) {
   Reading reading;
-  std::vector<ConfigEntry> entries = parse_config(read_text(path), path);
+  std::vector<ConfigEntry> entries;
+  if (!path.empty()) entries = parse_config(read_text(path), path);
   apply(entries, fs::path(path).parent_path().string(), reading);
   for (const std::string& change : changes) {
     const std::vector<ConfigEntry> more = parse_change(change);

@@ -19,8 +19,9 @@ struct TrainSettings {
   bool measure = true;        // the machine's peak, to state speeds as shares of it
 };
 
-// Reads the file, then `changes` ("data.length=256"). Paths in the file are relative to its folder,
-// those in changes to the working directory. Throws Error(usage | file) naming file, line and key.
+// Reads the file ("": none), then `changes` ("data.length=256"). Paths in the file are relative to
+// its folder, those in changes to the working directory. Throws Error(usage | file) naming file,
+// line and key.
 TrainSettings read_train_settings(const std::string& path, const std::vector<std::string>& changes);
 
 // "2h", "90m", "1h30m", "45s" in seconds. Throws Error(usage) naming `origin`.

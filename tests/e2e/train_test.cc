@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
+#include <sys/resource.h>
 
 #include "base/random.h"
 #include "data/token_store.h"
@@ -122,6 +123,46 @@ TEST_F(TrainTest, GoesOnBitForBitWhereverItIsKilled) {
   for (std::string line; std::getline(metrics, line);)
     EXPECT_EQ(nlohmann::json::parse(line)["step"], ++step);
   EXPECT_EQ(step, 12);
+}
+
+// A limit on files' sizes is met as a full disk is.
+TEST_F(TrainTest, AFullDiskKeepsTheOlderCheckpoint) {
+  ASSERT_EQ(run_program(arguments("run", {"--set", "run.steps=4"})).code, 0);
+  const pid_t child = fork();
+  if (child == 0) {
+    signal(SIGXFSZ, SIG_IGN);
+    const rlimit limit{1 << 20, 1 << 20};
+    setrlimit(RLIMIT_FSIZE, &limit);
+    const int err = open(path("err").c_str(), O_WRONLY | O_CREAT, 0600);
+    dup2(err, STDERR_FILENO);
+    become_program(arguments("run", {"--resume"}));
+  }
+  EXPECT_EQ(wait_code(child), 1);
+  EXPECT_NE(read(path("err")).find("cannot write"), std::string::npos) << read(path("err"));
+  const std::string kept = path("run/checkpoints/step-00000004");
+  EXPECT_TRUE(fs::exists(kept + "/training.json"));
+  EXPECT_FALSE(fs::exists(path("run/checkpoints/.writing-step-00000006")));
+  EXPECT_EQ(run_program({"show", kept}).code, 0);
+}
+
+TEST_F(TrainTest, FineTunesFromACheckpoint) {
+  ASSERT_EQ(run_program(arguments("run")).code, 0);
+  data::TokenStoreWriter writer({512, 0, 7});
+  for (int document = 0; document < 8; ++document) {
+    // A question of 300s, which is not learnt, and an answer of 5s.
+    std::vector<int32_t> ids = {0, 300, 300, 300, 5, 5, 5, 1};
+    writer.add(ids, std::vector<uint8_t>{0, 0, 0, 0, 1, 1, 1, 1});
+  }
+  writer.write(path("dialogues.tokens"), true);
+  const Outcome outcome = run_program({"sft", path("run/model"), path("dialogues.tokens"), "--out",
+                                       path("chat"), "--steps", "80", "--set", "data.length=24",
+                                       "--set", "data.sequences=2", "--set", "run.measure=false"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  std::ifstream metrics(path("chat/metrics.jsonl"));
+  nlohmann::json last;
+  for (std::string line; std::getline(metrics, line);) last = nlohmann::json::parse(line);
+  EXPECT_LT(last["loss"], 1.0);  // the answer is learnt: nothing of the question counts
+  EXPECT_TRUE(fs::exists(path("chat/model/model.safetensors")));
 }
 
 TEST_F(TrainTest, RefusesWhatItDoesNotUnderstand) {
