@@ -67,14 +67,26 @@ class TrainTest : public testing::Test {
 };
 
 TEST_F(TrainTest, LearnsAndLeavesAModel) {
-  const Outcome outcome = run_program(arguments("run", {"--json"}));
+  fs::create_directories(path("tokenizer"));
+  fs::copy(HADAL_SOURCE_DIR "/tests/golden/data/tokenizers/deepseek-v3-512.json",
+           path("tokenizer/tokenizer.json"));
+  const Outcome outcome = run_program(
+      arguments("run", {"--json", "--set", "model.tokenizer=" + path("tokenizer"), "--set",
+                        "samples.prompts=[\"Once upon\"]", "--set", "samples.tokens=8"}));
   ASSERT_EQ(outcome.code, 0) << outcome.err;
+  std::ifstream samples(path("run/samples.jsonl"));
+  int written = 0;
+  for (std::string line; std::getline(samples, line); ++written)
+    EXPECT_EQ(nlohmann::json::parse(line)["prompt"], "Once upon");
+  EXPECT_EQ(written, 6);
+  EXPECT_TRUE(fs::exists(path("run/model/tokenizer.json")));
   EXPECT_EQ(nlohmann::json::parse(outcome.out)["steps"], 12);
   std::ifstream metrics(path("run/metrics.jsonl"));
   std::vector<nlohmann::json> lines;
   for (std::string line; std::getline(metrics, line);) lines.push_back(nlohmann::json::parse(line));
   ASSERT_EQ(lines.size(), 12u);
   EXPECT_LT(lines.back()["loss"], lines.front()["loss"]);
+  EXPECT_GT(lines.back()["bits_per_byte"], 0.0);
   EXPECT_EQ(lines.front()["mtp_loss"], 0.0);
   EXPECT_GT(lines.back()["mtp_loss"], 0.0);
   for (const auto& dropped : lines.back()["dropped"]) EXPECT_EQ(dropped, 0);
