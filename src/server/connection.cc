@@ -50,13 +50,17 @@ Connection::~Connection() {
   loop_.connections.erase(this);
 }
 
-void Connection::wake() {
-  if (wake_posted_.exchange(true)) return;
+void Bell::wake() {
+  if (posted_.exchange(true)) return;
   asio::post(loop_.io, [self = shared_from_this()] {
-    self->wake_posted_ = false;
-    self->woken_ = true;
-    self->signal_.cancel();
+    self->posted_ = false;
+    if (const auto connection = self->connection_.lock()) connection->answer_moved();
   });
+}
+
+void Connection::answer_moved() {
+  woken_ = true;
+  signal_.cancel();
 }
 
 void Connection::deadline_in(double seconds) {
@@ -83,6 +87,7 @@ void Connection::close() {
 
 awaitable<void> Connection::run() {
   try {
+    bell_ = std::make_shared<Bell>(loop_, weak_from_this());
     deadline_in(loop_.options.handshake_s);
     const bool open = co_await transport_->handshake();
     if (open) {
@@ -265,7 +270,7 @@ awaitable<bool> Connection::reply(const HttpRequest& request, const HttpResponse
 }
 
 awaitable<bool> Connection::give_answer(const HttpRequest& request) {
-  answer_->start(weak_from_this());
+  answer_->start(bell_);
   for (;;) {
     Answer::Part part = answer_->take(Clock::now());
     bytes_out_ += static_cast<int64_t>(part.bytes.size());

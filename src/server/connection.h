@@ -40,18 +40,31 @@ struct Loop {
   std::atomic<int64_t> timed_out = 0;
 };
 
-class Connection : public Waker, public std::enable_shared_from_this<Connection> {
+// Wakes a connection from any thread. A connection must end on its loop's thread, and whoever wakes
+// it may be the last who holds what is woken: so that is this, and not the connection.
+class Bell : public Waker, public std::enable_shared_from_this<Bell> {
+ public:
+  Bell(Loop& loop, std::weak_ptr<class Connection> connection)
+      : loop_(loop), connection_(std::move(connection)) {}
+  void wake() override;
+
+ private:
+  Loop& loop_;
+  const std::weak_ptr<Connection> connection_;  // locked on the loop's thread alone
+  std::atomic<bool> posted_ = false;
+};
+
+// On its loop's thread alone.
+class Connection : public std::enable_shared_from_this<Connection> {
  public:
   // ticket: dies with the connection, which is how it is counted.
   Connection(Loop& loop, std::unique_ptr<Transport> transport, std::string peer,
              std::shared_ptr<void> ticket);
-  ~Connection() override;
+  ~Connection();
 
   boost::asio::awaitable<void> run();
   boost::asio::awaitable<void> watch();
-  void wake() override;  // any thread
-
-  // The rest on the loop's thread.
+  void answer_moved();  // it has more to say
   const std::string& peer() const { return peer_; }
   bool idle() const { return !reading_; }
   void check_deadline(Clock::time_point now);
@@ -79,7 +92,7 @@ class Connection : public Waker, public std::enable_shared_from_this<Connection>
   std::string peer_;
   std::shared_ptr<void> ticket_;
   boost::asio::steady_timer signal_;
-  std::atomic<bool> wake_posted_ = false;
+  std::shared_ptr<Bell> bell_;
   bool woken_ = false;
   Clock::time_point deadline_ = Clock::time_point::max();
 

@@ -43,8 +43,11 @@ class Service : public Handler {
 
   // Starts loading the model. load: the network's counters, for /metrics.
   void start(std::function<HttpLoad()> load);
-  // Ends the engine's thread; `failed` is not called any more.
-  void stop() { host_.stop(); }
+  // Ends all threads but the log's: nothing wakes a connection any more, nor is `failed` called.
+  void stop() {
+    host_.stop();
+    workers_.stop();
+  }
   EngineHost::Status status() const { return host_.status(); }
   bool has_keys() const { return access_.has_keys(); }
 

@@ -39,13 +39,14 @@ Workers::Workers(int threads, size_t waiting_max, std::function<void()> tick)
   for (int i = 0; i < threads; ++i) threads_.emplace_back([this, i] { run(i == 0); });
 }
 
-Workers::~Workers() {
+void Workers::stop() {
   {
     const std::lock_guard lock(mutex_);
     stop_ = true;
   }
   arrived_.notify_all();
-  for (std::thread& thread : threads_) thread.join();
+  for (std::thread& thread : threads_)
+    if (thread.joinable()) thread.join();
 }
 
 bool Workers::add(std::function<void()> task) {

@@ -16,10 +16,12 @@ class Workers {
  public:
   // tick: called about once a second on one of the threads.
   Workers(int threads, size_t waiting_max, std::function<void()> tick);
-  ~Workers();  // what waits is dropped
+  ~Workers() { stop(); }
   Workers(const Workers&) = delete;
   Workers& operator=(const Workers&) = delete;
 
+  // Waits for what runs, and drops the rest; nothing runs any more then.
+  void stop();
   // False if too much waits. Tasks must not throw.
   bool add(std::function<void()> task);
 
