@@ -34,6 +34,8 @@ void install_signal_handlers() {
   sigaction(SIGINT, &action, nullptr);  // no SA_RESTART: a blocked read returns
   action.sa_handler = SIG_DFL;
   sigaction(SIGPIPE, &action, nullptr);
+  action.sa_handler = SIG_IGN;
+  sigaction(SIGXFSZ, &action, nullptr);  // a write beyond `ulimit -f` is an error like a full disk
 }
 
 void stop_on_sigterm() {

@@ -6,7 +6,8 @@
 
 namespace hadal::cli {
 
-// Handles SIGINT; SIGPIPE keeps its default, so `hadal ... | head` ends quietly.
+// Handles SIGINT; SIGPIPE keeps its default, so `hadal ... | head` ends quietly; a file over
+// the allowed size is an error of its write.
 void install_signal_handlers();
 
 // From here on SIGTERM sets the flag, too.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <fstream>
 #include <string>
+#include <string_view>
 
 #include "base/error.h"
 #include "model/kv_cache.h"
@@ -20,12 +21,22 @@ int64_t pages_for(int64_t positions) {
   return (positions + page_tokens - 1) / page_tokens;
 }
 
-// Memory that programs may still take, as Linux estimates it; 1 GiB if it does not say.
-int64_t free_memory_bytes() {
+// A line of /proc/meminfo; 1 GiB if it does not say.
+int64_t memory_bytes(std::string_view which) {
   std::ifstream in("/proc/meminfo");
   for (std::string key; in >> key; in.ignore(1000, '\n'))
-    if (int64_t kib = 0; key == "MemAvailable:" && in >> kib) return kib * 1024;
+    if (int64_t kib = 0; key == which && in >> kib) return kib * 1024;
   return int64_t{1} << 30;
+}
+
+// Pages that a person asked for; they are reserved, so nothing else would say no before they fill.
+int64_t wanted_pages(int64_t tokens, int64_t page_bytes) {
+  const int64_t total = memory_bytes("MemTotal:");
+  if (tokens / page_tokens >= total / page_bytes)
+    fail(ErrorKind::limit,
+         "an attention cache of {} tokens is wanted, but this machine's memory of {} MiB holds {}",
+         tokens, total >> 20, total / page_bytes * page_tokens);
+  return pages_for(tokens);
 }
 
 void check_stops(const std::vector<std::string>& stops) {
@@ -62,10 +73,12 @@ EngineSizes choose_sizes(const model::ModelConfig& config, const EngineOptions& 
     fail(ErrorKind::limit, "a context of {} tokens is wanted, but the model was trained for {}",
          options.context_tokens, trained);
   const int64_t context = options.context_tokens > 0 ? options.context_tokens : trained;
-  int64_t pages = pages_for(options.cache_tokens);
-  if (options.cache_tokens <= 0) {
-    const int64_t page_bytes = model::KvCache::page_bytes(config, options.cache_type);
-    pages = std::clamp<int64_t>(free_memory_bytes() / 4 / page_bytes, 1,
+  const int64_t page_bytes = model::KvCache::page_bytes(config, options.cache_type);
+  int64_t pages = 0;
+  if (options.cache_tokens > 0) {
+    pages = wanted_pages(options.cache_tokens, page_bytes);
+  } else {
+    pages = std::clamp<int64_t>(memory_bytes("MemAvailable:") / 4 / page_bytes, 1,
                                 (options.sequences_max + prefixes_kept) * pages_for(context));
   }
   return {std::min(context, pages * page_tokens), pages};

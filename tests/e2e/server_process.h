@@ -50,6 +50,7 @@ class ServerProcess {
 
   uint16_t port() const { return port_; }  // 0: it did not start
   const std::string& log() const { return log_; }
+  pid_t pid() const { return child_; }
   void signal(int number) const { kill(child_, number); }
   // The exit code, once it has left.
   int leave() {
