@@ -11,7 +11,7 @@ namespace hadal::data {
 
 struct PackedText::Decoder {
   struct Free {
-    void operator()(ZSTD_DStream* stream) const { ZSTD_freeDStream(stream); }
+    void operator()(ZSTD_DStream* unused) const { ZSTD_freeDStream(unused); }
   };
   std::unique_ptr<ZSTD_DStream, Free> stream{ZSTD_createDStream()};
   std::vector<char> out = std::vector<char>(size_t{1} << 20);
