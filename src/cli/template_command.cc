@@ -69,6 +69,9 @@ void render(const Options& options, bool json) {
                                     : tokenizer::parse_generation(options.generation);
   EncodeOptions encode;
   if (source.style) encode.default_system = source.style->default_system;
+  if (source.style && source.style->generation == generation) {
+    encode.thinking = source.style->thinking;
+  }
   if (!options.thinking.empty()) encode.thinking = options.thinking == "on";
   const Dialogue dialogue = read_dialogue(options);
   const std::string text = tokenizer::render_dialogue(generation, dialogue, encode);

@@ -105,8 +105,10 @@ void Chat::set_system(std::string text) {
 
 tokenizer::EncodeOptions Chat::encode_options() const {
   tokenizer::EncodeOptions encode = options_.encode;
-  if (encode.default_system.empty() && engine_.model().style)
-    encode.default_system = engine_.model().style->default_system;
+  const auto& style = engine_.model().style;
+  if (!style) return encode;
+  if (encode.default_system.empty()) encode.default_system = style->default_system;
+  if (!encode.thinking && style->generation == generation()) encode.thinking = style->thinking;
   return encode;
 }
 

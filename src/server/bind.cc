@@ -102,6 +102,7 @@ std::optional<bool> agree_on_thinking(const ServedModel& model, const ChatReques
   const std::optional<bool> named = resolve_name(model, request.model).thinking;
   std::optional<bool> wanted = request.thinking ? request.thinking : named;
   if (!wanted && request.effort) wanted = true;
+  if (!wanted && model.loaded.style) wanted = model.loaded.style->thinking;
   const bool impossible = (support == ThinkingSupport::never && wanted == true) ||
                           (support == ThinkingSupport::always && wanted == false);
   if (!impossible) return wanted;

@@ -183,6 +183,10 @@ std::optional<DialogueStyle> detect_style(const ModelHints& hints) {
     return std::nullopt;
   }
   DialogueStyle style{*found, {}};
+  // Hadal's own models: V3.1's form, but they think unless told not to.
+  if (*found == Generation::v31 && has(hints.chat_template, "set thinking = true")) {
+    style.thinking = true;
+  }
   if (*found == Generation::chatml || *found == Generation::qwen3) {
     style.default_system = default_system(hints.chat_template);
   }

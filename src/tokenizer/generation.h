@@ -45,6 +45,8 @@ struct DialogueStyle {
   Generation generation = Generation::v3;
   std::string
       default_system;  // supplied by the model's template when a dialogue has no system text
+  // Whether the model thinks when nobody says, where its template departs from its generation.
+  std::optional<bool> thinking{};
 };
 
 // Nothing if no rule matches: a base model without dialogue form, or a foreign one.

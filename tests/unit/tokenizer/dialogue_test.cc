@@ -165,6 +165,14 @@ TEST(Dialogue, PiecesOfUserTextAreNeverSpecial) {
   }
 }
 
+TEST(Generations, ThinkUnaskedWhereTheTemplateSaysSo) {
+  const std::string form = "<｜User｜>...<｜Assistant｜></think>";
+  EXPECT_EQ(detect_style({.chat_template = form})->thinking, std::nullopt);
+  const auto style = detect_style({.chat_template = "{%- set thinking = true %}" + form});
+  EXPECT_EQ(style->generation, Generation::v31);
+  EXPECT_EQ(style->thinking, true);
+}
+
 TEST(Generation, IsDetectedFromMarkers) {
   const auto detect = [](ModelHints hints) {
     const auto style = detect_style(hints);
