@@ -27,7 +27,7 @@ class PieceCounts {
 
  private:
   struct Hash {
-    using is_transparent = void;
+    using is_transparent = void;  // NOLINT(readability-identifier-naming): the library asks for it
     size_t operator()(std::string_view text) const;
   };
   std::unordered_map<std::string, int64_t, Hash, std::equal_to<>> counts_;
