@@ -36,12 +36,16 @@ void add_all_commands(CLI::App& app, Globals& globals) {
   add_template(app, globals);
   gather(app, "Text");
 
+  add_eval(app, globals);
   add_perplexity(app, globals);
   add_bench(app, globals);
   add_doctor(app, globals);
   add_logits(app, globals);
   add_gradients(app, globals);
   gather(app, "Measure");
+
+  add_data(app, globals);
+  gather(app, "Learn");
 
   add_config(app, globals);
   add_completion(app, globals);

@@ -25,6 +25,8 @@ void add_doctor(CLI::App& app, Globals& globals);
 void add_perplexity(CLI::App& app, Globals& globals);
 void add_logits(CLI::App& app, Globals& globals);
 void add_gradients(CLI::App& app, Globals& globals);
+void add_eval(CLI::App& app, Globals& globals);
+void add_data(CLI::App& app, Globals& globals);
 void add_config(CLI::App& app, Globals& globals);
 void add_completion(CLI::App& app, Globals& globals);
 void add_version(CLI::App& app, Globals& globals);
