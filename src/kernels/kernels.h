@@ -21,6 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/product.h"
 #include "quant/type.h"
 
 namespace hadal::kernels {
@@ -113,8 +114,8 @@ struct Table {
   // ---- products
   void (*products[activation_count])(const Matmul&);  // by Activation
   void matmul(const Matmul& m) const { products[static_cast<int>(m.activation)](m); }
-  void set_product(Activation activation, void (*product)(const Matmul&)) {
-    products[static_cast<int>(activation)] = product;
+  void set_product(Activation activation, void (*function)(const Matmul&)) {
+    products[static_cast<int>(activation)] = function;
   }
   // Many activations are worth packing first, where a table has kernels for it: bytes of n
   // activations of length k packed for weights of this type, or 0 if matmul is the better way. All
@@ -177,6 +178,32 @@ struct Table {
   void (*float_to_bf16)(const float* x, int64_t n, uint16_t* y);
   // Q8_0 blocks of n weights, decoded and rounded to BF16, halves away from zero.
   void (*q8_0_to_bf16)(const void* blocks, int64_t n, uint16_t* y);
+
+  // ---- training (kernels/product.h)
+  void (*product)(const PanelProduct&);
+  // Panels of b[k][c] = from[k][c], and of b[k][c] = from[c][k]; out starts on 64 bytes.
+  void (*pack_rows)(const Packing&);
+  void (*pack_columns)(const Packing&);
+  // out[c * stride + r] = from[r][c], zeros for r up to a multiple of 32.
+  void (*transpose)(const Packing&);
+  // dot16 of floats.
+  float (*dot)(const float* a, const float* b, int64_t n);
+  // y = a * x.
+  void (*scale)(float a, const float* x, int64_t n, float* y);
+  // top = max of scale * x[j]; x[j] = exp(fma(scale, x[j], -top)); returns the sum as softmax does.
+  float (*softmax_scaled)(float* x, int64_t n, float scale, float* top);
+  // Scores s and derivatives dp of weights, a query in each column: s[j] = p = exp(fma(scale, s[j],
+  // -log_sums[j])), dp[j] = scale * (p * (dp[j] - d[j])).
+  void (*score_derivatives)(float* s, float* dp, int64_t n, float scale, const float* log_sums,
+                            const float* d);
+  // Of h = silu(g) * u with derivative weight * dh: q = 1 / (1 + exp(-g)), s = g * q, e = weight *
+  // dh, du = e * s, dg = (e * u) * fma(s, 1 - q, q), h = weight * (s * u).
+  void (*silu_mul_backward)(const float* g, const float* u, const float* dh, float weight,
+                            int64_t n, float* dg, float* du, float* h);
+  // Of y = (x * s) * w, s as in rms_norm: t = w * dy, k = s^3 * dot16(t, x) / n,
+  // dx (+)= fma(s, t, -(k * x)), dw = fma(s * x, dy, dw). dx may be dy.
+  void (*rms_norm_backward)(const float* x, const float* w, const float* dy, float eps, int64_t n,
+                            bool add, float* dx, float* dw);
 };
 
 // Bytes of k activations, a multiple of 64 (so that rows stay aligned).

@@ -1,6 +1,7 @@
 #include "kernels/amx/matmul.h"
 #include "kernels/amx/packed.h"
 #include "kernels/avx512/attend_entries.h"
+#include "kernels/avx512/product_entries.h"
 #include "kernels/tables.h"
 
 namespace hadal::kernels::HADAL_WIDE {
@@ -12,6 +13,7 @@ void add_amx(Table& table) {
   table.matmul_packed = amx::matmul_packed;
   table.attend = attend_tiles;
   table.transposed_bf16 = transposed_bf16_tiles;
+  table.product = product_tiles;
 }
 
 }  // namespace hadal::kernels::HADAL_WIDE

@@ -28,6 +28,16 @@ const Table& ref_table() {
       .round_bf16 = ref::round_bf16,
       .float_to_bf16 = ref::float_to_bf16,
       .q8_0_to_bf16 = ref::q8_0_to_bf16,
+      .product = ref::product,
+      .pack_rows = ref::pack_rows,
+      .pack_columns = ref::pack_columns,
+      .transpose = ref::transpose,
+      .dot = ref::dot,
+      .scale = ref::scale,
+      .softmax_scaled = ref::softmax_scaled,
+      .score_derivatives = ref::score_derivatives,
+      .silu_mul_backward = ref::silu_mul_backward,
+      .rms_norm_backward = ref::rms_norm_backward,
   };
   return table;
 }
