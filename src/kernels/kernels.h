@@ -197,7 +197,7 @@ struct Table {
   void (*score_derivatives)(float* s, float* dp, int64_t n, float scale, const float* log_sums,
                             const float* d);
   // Of h = silu(g) * u with derivative weight * dh: q = 1 / (1 + exp(-g)), s = g * q, e = weight *
-  // dh, du = e * s, dg = (e * u) * fma(s, 1 - q, q), h = weight * (s * u).
+  // dh, du = e * s, dg = (e * u) * fma(s, 1 - q, q), h = s * u.
   void (*silu_mul_backward)(const float* g, const float* u, const float* dh, float weight,
                             int64_t n, float* dg, float* du, float* h);
   // Of y = (x * s) * w, s as in rms_norm: t = w * dy, k = s^3 * dot16(t, x) / n,

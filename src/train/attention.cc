@@ -3,219 +3,214 @@
 #include <algorithm>
 #include <cmath>
 
-#include "kernels/exp.h"
 #include "train/profile.h"
 
 namespace hadal::train {
 namespace {
 
-using kernels::Matrix;
+using quant::Type;
 
 // Queries that meet their keys together: keys beyond the last of them are left out.
-constexpr int64_t block = 128;
+constexpr int64_t block = 64;
 
-int64_t bytes_of(quant::Type type) {
-  return type == quant::Type::BF16 ? 2 : 4;
+Operand view(Type type, const void* data, int64_t stride, int64_t rows, int64_t cols) {
+  return {type, data, stride, rows, cols};
 }
 
-int64_t padded(int64_t n) {
-  return (n + 31) / 32 * 32;
-}
-
-// A matrix of operands [rows, cols], made of floats that lie in_stride apart.
-class Operand {
+// Panels of an operand's rows (b = x) or columns (b = x^T) in a buffer of this thread.
+class Packed {
  public:
-  void copy(const Context& context, const float* in, int64_t in_stride, int64_t rows,
-            int64_t cols) {
-    start(context, rows, cols);
-    for (int64_t r = 0; r < rows; ++r) {
-      const float* from = in + r * in_stride;
-      if (type_ == quant::Type::BF16)
-        context.kernels.float_to_bf16(from, cols, reinterpret_cast<uint16_t*>(row(r)));
-      else
-        std::copy_n(from, cols, reinterpret_cast<float*>(row(r)));
-    }
+  const Panels& rows(const Context& context, const Operand& x) {
+    start(x.type, x.rows, x.cols);
+    context.kernels.pack_rows({x, data_, panels_.stride});
+    return panels_;
   }
-  void transpose(const Context& context, const float* in, int64_t in_stride, int64_t rows,
-                 int64_t cols) {
-    start(context, cols, rows);
-    train::transpose(context, in, in_stride, rows, cols, data_, stride_);
+  const Panels& columns(const Context& context, const Operand& x) {
+    start(x.type, x.cols, x.rows);
+    context.kernels.pack_columns({x, data_, panels_.stride});
+    return panels_;
   }
-
-  // Rows [0, rows) and columns [first, first + cols) as a matrix to multiply with.
-  Matrix matrix(int64_t rows, int64_t first, int64_t cols) const {
-    return {type_, data_ + first * bytes_of(type_), rows, cols, stride_ * bytes_of(type_), nullptr,
-            0};
-  }
-  std::byte* row(int64_t r) const { return data_ + r * stride_ * bytes_of(type_); }
-  int64_t row_bytes() const { return stride_ * bytes_of(type_); }
+  // With the first `count` of the columns alone.
+  Panels first(int64_t count) const { return {panels_.data, panels_.stride, panels_.k, count}; }
+  const Panels& all() const { return panels_; }
 
  private:
-  void start(const Context& context, int64_t rows, int64_t cols) {
-    type_ = operand_type(context);
-    stride_ = padded(cols);
-    data_ = storage_.bytes(rows * stride_ * bytes_of(type_));
-    if (stride_ == cols) return;
-    for (int64_t r = 0; r < rows; ++r)  // rows as activations end in zeros
-      std::fill(row(r) + cols * bytes_of(type_), row(r + 1), std::byte{0});
+  void start(Type type, int64_t k, int64_t cols) {
+    data_ = storage_.bytes(kernels::panels_bytes(type, k, cols));
+    panels_ = {data_, kernels::panel_bytes(type, k), k, cols};
   }
-
-  quant::Type type_ = quant::Type::F32;
   Buffer storage_;
   std::byte* data_ = nullptr;
-  int64_t stride_ = 0;
+  Panels panels_;
 };
 
-// y [n, w.rows] = x [n, w.cols] w^T on this thread alone.
-void product(const Context& context, const Matrix& w, const std::byte* x, int64_t x_stride,
-             int64_t n, float* y) {
-  context.kernels.matmul(
-      {&w, 0, w.rows, model::activation_for(context.precision, w.type), x, x_stride, n, y, w.rows});
+// Floats [rows, stride] as operands: themselves, or rounded into a buffer.
+const void* operands(const Context& context, Type type, const float* x, int64_t count,
+                     Buffer& storage) {
+  if (type == Type::F32) return x;
+  std::byte* out = storage.bytes(2 * count);
+  context.kernels.float_to_bf16(x, count, reinterpret_cast<uint16_t*>(out));
+  return out;
 }
 
-// Row i of scores [n, keys]: key j is seen if j <= first + i.
-int64_t seen(int64_t first, int64_t i) {
-  return first + i + 1;
+// What a thread needs for a head of a document.
+struct Head {
+  Packed k, v, q_columns, q_rows, d_o_columns, d_o_rows;
+  Buffer scores, derivatives, weights, score_derivatives, transposed, out;
+};
+Head& head_of_thread() {
+  static thread_local Head head;
+  return head;
+}
+
+// Scores s [rows, stride] of queries, of which row r sees the first seen + r keys, to weights
+// before division by their sum; zeros behind them.
+void weigh(const Context& context, float* s, int64_t rows, int64_t stride, int64_t seen,
+           float scale, float* log_sums, float* inverses) {
+  for (int64_t r = 0; r < rows; ++r) {
+    float* row = s + r * stride;
+    float top = 0;
+    const float sum = context.kernels.softmax_scaled(row, seen + r, scale, &top);
+    std::fill(row + seen + r, row + stride, 0.0f);
+    log_sums[r] = top + std::log(sum);
+    inverses[r] = 1.0f / sum;
+  }
 }
 
 }  // namespace
 
-// What one thread needs for one head of one document.
-struct CausalAttention::Head {
-  Operand q, k, v, kt, vt, qt, d_o, d_ot, p, pt, ds, dst;
-  Buffer scores_buffer, dp_buffer, out_buffer;
-};
-
-void CausalAttention::forward(const Context& context, const Batch& batch, const float* q,
-                              const float* k, const float* v, float* o, float* log_sums) const {
+void CausalAttention::forward(const Context& context, const Batch& batch, const AttentionInputs& in,
+                              const OperandRows& o, float* log_sums) const {
   const Timed timed(Part::attention_forward);
   const int64_t documents = static_cast<int64_t>(batch.documents.size()) - 1;
-  const int64_t heads = shape_.heads;
-  const int64_t q_stride = heads * shape_.key, o_stride = heads * shape_.value;
-  const int64_t k_stride = shape_.kv_heads * shape_.key, v_stride = shape_.kv_heads * shape_.value;
-  std::vector<Head> scratch(static_cast<size_t>(context.pool.threads()));
-  context.pool.parallel_for(documents * heads, 1, [&](int64_t begin, int64_t end, int thread) {
-    Head& s = scratch[static_cast<size_t>(thread)];
+  const int64_t heads = shape_.heads, key = shape_.key, value = shape_.value;
+  const Type type = o.type();
+  context.pool.parallel_for(documents * heads, 1, [&](int64_t begin, int64_t end, int) {
+    Head& s = head_of_thread();
     for (int64_t task = begin; task < end; ++task) {
       const auto document = static_cast<size_t>(task / heads);
       const int64_t first = batch.documents[document];
       const int64_t n = batch.documents[document + 1] - first;
       const int64_t h = task % heads, kv = h / (heads / shape_.kv_heads);
-      s.k.copy(context, k + first * k_stride + kv * shape_.key, k_stride, n, shape_.key);
-      s.vt.transpose(context, v + first * v_stride + kv * shape_.value, v_stride, n, shape_.value);
+      s.k.columns(context, in.k.part(first, n, kv * key, key));
+      const Panels& v = s.v.rows(context, in.v.part(first, n, kv * value, value));
       for (int64_t i = 0; i < n; i += block) {
-        const int64_t rows = std::min(block, n - i), keys = i + rows;
-        s.q.copy(context, q + (first + i) * q_stride + h * shape_.key, q_stride, rows, shape_.key);
-        float* scores = s.scores_buffer.get(rows * keys);
-        product(context, s.k.matrix(keys, 0, shape_.key), s.q.row(0), s.q.row_bytes(), rows,
-                scores);
+        const int64_t rows = std::min(block, n - i), keys = i + rows, stride = padded_row(keys);
+        float* scores = s.scores.get(rows * stride);
+        product(context, in.q.part(first + i, rows, h * key, key), s.k.first(keys), scores, stride);
+        float inverses[block];
+        weigh(context, scores, rows, stride, i + 1, shape_.scale,
+              log_sums + h * batch.rows() + first + i, inverses);
+        const void* p = operands(context, type, scores, rows * stride, s.weights);
+        float* out = s.out.get(rows * value);
+        product(context, view(type, p, stride, rows, keys), v, out, value);
         for (int64_t r = 0; r < rows; ++r) {
-          float* row = scores + r * keys;
-          const int64_t count = seen(i, r);
-          float top = row[0] *= shape_.scale;
-          for (int64_t j = 1; j < count; ++j) top = std::max(top, row[j] *= shape_.scale);
-          const float sum = context.kernels.softmax(row, count);
-          const float inverse = 1.0f / sum;
-          for (int64_t j = 0; j < count; ++j) row[j] *= inverse;
-          std::fill(row + count, row + keys, 0.0f);
-          log_sums[(first + i + r) * heads + h] = top + std::log(sum);
+          float* row = out + r * value;
+          context.kernels.scale(inverses[r], row, value, row);
+          o.set(context, first + i + r, h * value, row, value);
         }
-        s.p.copy(context, scores, keys, rows, keys);
-        float* out = s.out_buffer.get(rows * shape_.value);
-        product(context, s.vt.matrix(shape_.value, 0, keys), s.p.row(0), s.p.row_bytes(), rows,
-                out);
-        for (int64_t r = 0; r < rows; ++r)
-          std::copy_n(out + r * shape_.value, shape_.value,
-                      o + (first + i + r) * o_stride + h * shape_.value);
       }
     }
   });
 }
 
-// Rows i ... i + rows of a document that begins at row `first`: scores p [rows, keys] become
-// weights, and dp, the derivatives of the weights, those of the scores.
-void CausalAttention::score_derivatives(int64_t first, int64_t i, int64_t rows, int64_t head,
-                                        const float* log_sums, const float* d_o, const float* o,
-                                        float* p, float* dp) const {
-  const int64_t heads = shape_.heads, value = shape_.value, keys = i + rows;
-  for (int64_t r = 0; r < rows; ++r) {
-    float* pr = p + r * keys;
-    float* dpr = dp + r * keys;
-    const int64_t at = ((first + i + r) * heads + head) * value;
-    float d = 0.0f;
-    for (int64_t c = 0; c < value; ++c) d += d_o[at + c] * o[at + c];
-    const float log_sum = log_sums[(first + i + r) * heads + head];
-    const int64_t count = seen(i, r);
-    for (int64_t j = 0; j < count; ++j) {
-      pr[j] = kernels::exp_f32(pr[j] * shape_.scale - log_sum);
-      dpr[j] = pr[j] * (dpr[j] - d) * shape_.scale;
+namespace {
+
+// One head of a document in the backward pass. Scores stand with a key in each row: their
+// transposed forms P^T and dS^T are then operands as they are.
+struct BackwardTask {
+  const Context& context;
+  const AttentionShape& shape;
+  Operand q, k, v, d_o;  // of the document
+  const float* log_sums;
+  const float* deltas;
+  float *dq, *dk, *dv;
+  int64_t q_stride, k_stride, v_stride;
+
+  // Queries [i, i + rows) with the keys up to them: dV += P^T dO, dP = dO V^T,
+  // dS = P (dP - delta) scale, dQ = dS K, dK += dS^T Q. k_rows: panels of K.
+  void run(int64_t i, int64_t rows, const Panels& k_rows, Head& s) const {
+    const Type type = q.type;
+    const int64_t keys = i + rows;
+    const auto queries = [&](const Operand& x) {
+      const auto* data = static_cast<const std::byte*>(x.data) + i * x.stride * operand_bytes(type);
+      return view(type, data, x.stride, rows, x.cols);
+    };
+    const auto upto = [&](const Operand& x) { return view(type, x.data, x.stride, keys, x.cols); };
+    float* p = s.scores.get(keys * block);
+    float* ds = s.derivatives.get(keys * block);
+    product(context, upto(k), s.q_columns.columns(context, queries(q)), p, block);
+    product(context, upto(v), s.d_o_columns.columns(context, queries(d_o)), ds, block);
+    for (int64_t j = 0; j < keys; ++j) {
+      float* pj = p + j * block;
+      float* dsj = ds + j * block;
+      context.kernels.score_derivatives(pj, dsj, rows, shape.scale, log_sums + i, deltas + i);
+      const int64_t blind = std::max<int64_t>(0, j - i);  // queries before this key
+      std::fill_n(pj, blind, 0.0f);
+      std::fill_n(dsj, blind, 0.0f);
+      std::fill(pj + rows, pj + block, 0.0f);
+      std::fill(dsj + rows, dsj + block, 0.0f);
     }
-    std::fill(pr + count, pr + keys, 0.0f);
-    std::fill(dpr + count, dpr + keys, 0.0f);
+    const void* pt = operands(context, type, p, keys * block, s.weights);
+    const void* dst = operands(context, type, ds, keys * block, s.score_derivatives);
+    product(context, view(type, pt, block, keys, rows), s.d_o_rows.rows(context, queries(d_o)), dv,
+            v_stride, true);
+    product(context, view(type, dst, block, keys, rows), s.q_rows.rows(context, queries(q)), dk,
+            k_stride, true);
+    const int64_t stride = padded_row(keys);
+    void* transposed = s.transposed.bytes(rows * stride * operand_bytes(type));
+    context.kernels.transpose({view(type, dst, block, keys, rows), transposed, stride});
+    product(context, view(type, transposed, stride, rows, keys), k_rows, dq + i * q_stride,
+            q_stride);
   }
+};
+
+void clear(float* x, int64_t rows, int64_t cols, int64_t stride) {
+  for (int64_t r = 0; r < rows; ++r) std::fill_n(x + r * stride, cols, 0.0f);
 }
 
-// With P the weights and D_i = do_i . o_i: dV = P^T dO, dP = dO V^T, dS = P (dP - D) scale,
-// dQ = dS K, dK = dS^T Q. A task is a document and a head of keys with all heads that share it.
-void CausalAttention::backward(const Context& context, const Batch& batch, const float* q,
-                               const float* k, const float* v, const float* o,
-                               const float* log_sums, const float* d_o, float* dq, float* dk,
-                               float* dv) const {
+}  // namespace
+
+// A task is a document and a head of keys with all heads that share it.
+void CausalAttention::backward(const Context& context, const Batch& batch,
+                               const AttentionInputs& in, const AttentionState& state,
+                               const OperandRows& d_o, float* dq, float* dk, float* dv) const {
   const Timed timed(Part::attention_backward);
   const int64_t documents = static_cast<int64_t>(batch.documents.size()) - 1;
   const int64_t heads = shape_.heads, kv_heads = shape_.kv_heads, shared = heads / kv_heads;
   const int64_t key = shape_.key, value = shape_.value;
-  const int64_t q_stride = heads * key, o_stride = heads * value;
-  const int64_t k_stride = kv_heads * key, v_stride = kv_heads * value;
-  std::vector<Head> scratch(static_cast<size_t>(context.pool.threads()));
-  context.pool.parallel_for(documents * kv_heads, 1, [&](int64_t begin, int64_t end, int thread) {
-    Head& s = scratch[static_cast<size_t>(thread)];
+  const int64_t q_stride = heads * key, k_stride = kv_heads * key, v_stride = kv_heads * value;
+  context.pool.parallel_for(documents * kv_heads, 1, [&](int64_t begin, int64_t end, int) {
+    Head& s = head_of_thread();
     for (int64_t task = begin; task < end; ++task) {
       const auto document = static_cast<size_t>(task / kv_heads);
       const int64_t first = batch.documents[document];
       const int64_t n = batch.documents[document + 1] - first;
       const int64_t kv = task % kv_heads;
-      const auto add_rows = [&](const float* from, int64_t width, int64_t rows, float* to,
-                                int64_t stride) {
-        for (int64_t r = 0; r < rows; ++r)
-          context.kernels.add_scaled(1.0f, from + r * width, width, to + r * stride);
-      };
+      const Operand k = in.k.part(first, n, kv * key, key);
+      const Operand v = in.v.part(first, n, kv * value, value);
       float* dk_rows = dk + first * k_stride + kv * key;
       float* dv_rows = dv + first * v_stride + kv * value;
-      for (int64_t r = 0; r < n; ++r) {
-        std::fill_n(dk_rows + r * k_stride, key, 0.0f);
-        std::fill_n(dv_rows + r * v_stride, value, 0.0f);
-      }
-      const float* k_rows = k + first * k_stride + kv * key;
-      s.k.copy(context, k_rows, k_stride, n, key);
-      s.kt.transpose(context, k_rows, k_stride, n, key);
-      s.v.copy(context, v + first * v_stride + kv * value, v_stride, n, value);
+      clear(dk_rows, n, key, k_stride);
+      clear(dv_rows, n, value, v_stride);
+      const Panels& k_rows = s.k.rows(context, k);
       for (int64_t h = kv * shared; h < (kv + 1) * shared; ++h) {
-        for (int64_t i = 0; i < n; i += block) {
-          const int64_t rows = std::min(block, n - i), keys = i + rows, at = first + i;
-          const float* q_rows = q + at * q_stride + h * key;
-          const float* d_o_rows = d_o + at * o_stride + h * value;
-          s.q.copy(context, q_rows, q_stride, rows, key);
-          s.qt.transpose(context, q_rows, q_stride, rows, key);
-          s.d_o.copy(context, d_o_rows, o_stride, rows, value);
-          s.d_ot.transpose(context, d_o_rows, o_stride, rows, value);
-          float* p = s.scores_buffer.get(rows * keys);
-          float* dp = s.dp_buffer.get(rows * keys);
-          product(context, s.k.matrix(keys, 0, key), s.q.row(0), s.q.row_bytes(), rows, p);
-          product(context, s.v.matrix(keys, 0, value), s.d_o.row(0), s.d_o.row_bytes(), rows, dp);
-          score_derivatives(first, i, rows, h, log_sums, d_o, o, p, dp);
-          s.ds.copy(context, dp, keys, rows, keys);
-          s.dst.transpose(context, dp, keys, rows, keys);
-          s.pt.transpose(context, p, keys, rows, keys);
-          float* out = s.out_buffer.get(std::max(rows, keys) * std::max(key, value));
-          product(context, s.kt.matrix(key, 0, keys), s.ds.row(0), s.ds.row_bytes(), rows, out);
-          for (int64_t r = 0; r < rows; ++r)
-            std::copy_n(out + r * key, key, dq + (at + r) * q_stride + h * key);
-          product(context, s.qt.matrix(key, 0, rows), s.dst.row(0), s.dst.row_bytes(), keys, out);
-          add_rows(out, key, keys, dk_rows, k_stride);
-          product(context, s.d_ot.matrix(value, 0, rows), s.pt.row(0), s.pt.row_bytes(), keys, out);
-          add_rows(out, value, keys, dv_rows, v_stride);
-        }
+        const int64_t at = h * batch.rows() + first;
+        const BackwardTask one{context,
+                               shape_,
+                               in.q.part(first, n, h * key, key),
+                               k,
+                               v,
+                               d_o.part(first, n, h * value, value),
+                               state.log_sums + at,
+                               state.deltas + at,
+                               dq + first * q_stride + h * key,
+                               dk_rows,
+                               dv_rows,
+                               q_stride,
+                               k_stride,
+                               v_stride};
+        for (int64_t i = 0; i < n; i += block) one.run(i, std::min(block, n - i), k_rows, s);
       }
     }
   });

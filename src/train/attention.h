@@ -3,8 +3,6 @@
 // each row's sum (Dao et al., arXiv 2205.14135).
 #pragma once
 
-#include <vector>
-
 #include "train/batch.h"
 #include "train/linear.h"
 
@@ -16,24 +14,32 @@ struct AttentionShape {
   float scale = 0;
 };
 
+// Heads side by side: q [n, heads * key], k [n, kv_heads * key], v [n, kv_heads * value].
+struct AttentionInputs {
+  const OperandRows& q;
+  const OperandRows& k;
+  const OperandRows& v;
+};
+
+// What the backward pass needs of the forward pass and of o's derivative.
+struct AttentionState {
+  const float* log_sums;  // [heads, n]
+  const float* deltas;    // [heads, n]: o . do
+};
+
 class CausalAttention {
  public:
   explicit CausalAttention(const AttentionShape& shape) : shape_(shape) {}
 
-  // q [n, heads, key], k [n, kv_heads, key], v [n, kv_heads, value]; o [n, heads, value];
-  // log_sums [n, heads] are for backward.
-  void forward(const Context& context, const Batch& batch, const float* q, const float* k,
-               const float* v, float* o, float* log_sums) const;
-  // dq, dk, dv from o's derivative; dk and dv sum over the heads that share them.
-  void backward(const Context& context, const Batch& batch, const float* q, const float* k,
-                const float* v, const float* o, const float* log_sums, const float* d_o, float* dq,
-                float* dk, float* dv) const;
+  // o [n, heads * value], log_sums [heads, n].
+  void forward(const Context& context, const Batch& batch, const AttentionInputs& in,
+               const OperandRows& o, float* log_sums) const;
+  // dq, dk, dv as q, k, v; dk and dv sum over the heads that share them.
+  void backward(const Context& context, const Batch& batch, const AttentionInputs& in,
+                const AttentionState& state, const OperandRows& d_o, float* dq, float* dk,
+                float* dv) const;
 
  private:
-  struct Head;
-  void score_derivatives(int64_t first, int64_t i, int64_t rows, int64_t head,
-                         const float* log_sums, const float* d_o, const float* o, float* p,
-                         float* dp) const;
   AttentionShape shape_;
 };
 

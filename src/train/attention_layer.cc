@@ -1,7 +1,7 @@
 #include "train/attention_layer.h"
 
 #include <algorithm>
-#include <functional>
+#include <vector>
 
 #include "base/error.h"
 #include "train/profile.h"
@@ -14,32 +14,40 @@ using model::ModelConfig;
 // The norms of the compressed queries and of the latent have this epsilon whatever the config says.
 constexpr double lora_norm_eps = 1e-6;
 
-// Rotates the last angles.dim elements of each of `heads` vectors of `width` in every row of x.
-// inverse: by minus the angle, which carries derivatives back.
-void rotate_rows(const Context& context, const ModelConfig& config, const Angles& angles, int64_t n,
-                 int64_t heads, int64_t width, bool inverse, float* x) {
+// Rotates the last angles.dim elements of each of `heads` vectors of `width` in n rows of x, which
+// stand at row `first` of the batch. inverse: by minus the angle, which carries derivatives back.
+void rotate_rows(const Context& context, const ModelConfig& config, const Angles& angles,
+                 int64_t first, int64_t n, int64_t heads, int64_t width, bool inverse, float* x) {
   const int64_t dim = angles.dim;
-  context.pool.parallel_for(n, 16, [&](int64_t begin, int64_t end, int) {
-    std::vector<float> cs(static_cast<size_t>(dim));
-    for (int64_t r = begin; r < end; ++r) {
-      std::copy_n(angles.data + r * dim, dim, cs.begin());
-      if (inverse)
-        for (size_t i = 1; i < cs.size(); i += 2) cs[i] = -cs[i];
-      for (int64_t h = 0; h < heads; ++h) {
-        float* part = x + (r * heads + h) * width + width - dim;
-        if (config.rope.layout == model::RopeLayout::interleaved)
-          context.kernels.rope_interleaved(part, cs.data(), dim);
-        else
-          context.kernels.rope_halves(part, cs.data(), dim);
+  const auto rotate = config.rope.layout == model::RopeLayout::interleaved
+                          ? context.kernels.rope_interleaved
+                          : context.kernels.rope_halves;
+  float* turned = thread_floats(7, dim);
+  for (int64_t r = 0; r < n; ++r) {
+    const float* cs = angles.data + (first + r) * dim;
+    if (inverse) {
+      for (int64_t i = 0; i < dim; i += 2) {
+        turned[i] = cs[i];
+        turned[i + 1] = -cs[i + 1];
       }
+      cs = turned;
     }
-  });
+    for (int64_t h = 0; h < heads; ++h) rotate(x + (r * heads + h) * width + width - dim, cs, dim);
+  }
 }
 
-void each_row(const Context& context, int64_t n, const std::function<void(int64_t)>& body) {
-  context.pool.parallel_for(n, 16, [&](int64_t begin, int64_t end, int) {
-    for (int64_t r = begin; r < end; ++r) body(r);
-  });
+// deltas [heads, n] of rows [first, first + count): do . o of each head.
+void set_deltas(const Context& context, const OperandRows& o, const float* d_o, int64_t first,
+                int64_t count, int64_t heads, float* deltas) {
+  const int64_t width = o.cols() / heads, bytes = o.stride() * operand_bytes(o.type());
+  const kernels::Matrix rows = {o.type(), o.at(0), o.rows(), o.cols(), bytes, nullptr, 0};
+  float* row = thread_floats(7, o.cols());
+  for (int64_t r = 0; r < count; ++r) {
+    context.kernels.decode_row(&rows, first + r, row);
+    for (int64_t h = 0; h < heads; ++h)
+      deltas[h * o.rows() + first + r] =
+          context.kernels.dot(row + h * width, d_o + r * o.cols() + h * width, width);
+  }
 }
 
 class MlaLayer final : public AttentionLayer {
@@ -86,111 +94,177 @@ class MlaLayer final : public AttentionLayer {
       if (*linear) linear->refresh(context);
   }
 
-  void forward(const Context& context, const Batch& batch, const Angles& angles, const float* x,
-               float* y) override {
+  void forward(const Context& context, const Batch& batch, const Angles& angles,
+               const OperandRows& x, float* y) override {
     const Timed timed(Part::projections_forward);
-    const int64_t n = batch.rows(), heads = c_.heads, nope = c_.qk_nope_dim, v_dim = c_.v_dim;
-    const int64_t rope = c_.qk_rope_dim, entry = latent_ + rope;
-    q_ = q_buffer_.get(n * heads * key_);
-    kv_ = kv_buffer_.get(n * entry);
-    c_kv_ = c_kv_buffer_.get(n * latent_);
-    k_ = k_buffer_.get(n * heads * key_);
-    v_ = v_buffer_.get(n * heads * v_dim);
-    out_ = out_buffer_.get(n * heads * v_dim);
+    const int64_t n = batch.rows(), heads = c_.heads, hidden = c_.hidden_size;
+    const quant::Type type = operand_type(context);
+    q_.resize(type, n, heads * key_);
+    k_.resize(type, n, heads * key_);
+    v_.resize(type, n, heads * c_.v_dim);
+    out_.resize(type, n, heads * c_.v_dim);
+    c_kv_.resize(type, n, latent_);
+    kv_ = kv_buffer_.get(n * entry());
     log_sums_ = log_sums_buffer_.get(n * heads);
     if (q_a_) {
       q_low_ = q_low_buffer_.get(n * c_.q_lora_rank);
-      c_q_ = c_q_buffer_.get(n * c_.q_lora_rank);
-      q_a_.forward(context, x, n, q_low_);
-      q_a_norm_.forward(context, q_low_, c_.q_lora_rank, n, c_q_, c_.q_lora_rank);
-      q_b_.forward(context, c_q_, n, q_);
-    } else {
-      q_b_.forward(context, x, n, q_);
+      c_q_.resize(type, n, c_.q_lora_rank);
     }
-    rotate_rows(context, c_, angles, n, heads, key_, false, q_);
-    kv_a_.forward(context, x, n, kv_);
-    kv_a_norm_.forward(context, kv_, entry, n, c_kv_, latent_);
-    rotate_rows(context, c_, angles, n, 1, entry, false, kv_);
-    float* kv_up = kv_up_buffer_.get(n * heads * (nope + v_dim));
-    kv_b_.forward(context, c_kv_, n, kv_up);
-    each_row(context, n, [&](int64_t r) {
-      for (int64_t h = 0; h < heads; ++h) {
-        const float* from = kv_up + (r * heads + h) * (nope + v_dim);
-        float* k = k_ + (r * heads + h) * key_;
-        std::copy_n(from, nope, k);
-        std::copy_n(kv_ + r * entry + latent_, rope, k + nope);
-        std::copy_n(from + nope, v_dim, v_ + (r * heads + h) * v_dim);
-      }
+    each_chunk(context, n, [&](int64_t first, int64_t count, int64_t) {
+      project_queries(context, angles, x, first, count);
+      project_keys(context, angles, x, first, count);
     });
-    attention_.forward(context, batch, q_, k_, v_, out_, log_sums_);
-    o_.forward(context, out_, n, y);
+    attention_.forward(context, batch, {q_, k_, v_}, out_, log_sums_);
+    each_chunk(context, n, [&](int64_t first, int64_t count, int64_t) {
+      o_.forward(context, out_.rows(first, count), y + first * hidden, hidden, true);
+    });
   }
 
-  void backward(const Context& context, const Batch& batch, const Angles& angles, const float* x,
-                const float* dy, float* dx) override {
+  void backward(const Context& context, const Batch& batch, const Angles& angles,
+                const OperandRows& x, const OperandRows& dy, float* dx) override {
     const Timed timed(Part::projections_backward);
-    const int64_t n = batch.rows(), heads = c_.heads, nope = c_.qk_nope_dim, v_dim = c_.v_dim;
-    const int64_t rope = c_.qk_rope_dim, entry = latent_ + rope;
-    float* d_out = d_out_buffer_.get(n * heads * v_dim);
+    const int64_t n = batch.rows(), heads = c_.heads, hidden = c_.hidden_size;
+    const quant::Type type = operand_type(context);
+    d_out_.resize(type, n, heads * c_.v_dim);
+    d_q_.resize(type, n, heads * key_);
+    d_kv_up_.resize(type, n, kv_b_.rows());
+    d_kv_.resize(type, n, entry());
+    float* deltas = deltas_buffer_.get(n * heads);
     float* dq = dq_buffer_.get(n * heads * key_);
     float* dk = dk_buffer_.get(n * heads * key_);
-    float* dv = dv_buffer_.get(n * heads * v_dim);
-    o_.backward(context, out_, dy, n, d_out);
-    attention_.backward(context, batch, q_, k_, v_, out_, log_sums_, d_out, dq, dk, dv);
-    rotate_rows(context, c_, angles, n, heads, key_, true, dq);
-    float* d_kv_up = kv_up_buffer_.get(n * heads * (nope + v_dim));
-    float* d_kv = d_kv_buffer_.get(n * entry);
-    each_row(context, n, [&](int64_t r) {
-      float* d_rope = d_kv + r * entry + latent_;
-      std::fill_n(d_rope, rope, 0.0f);
-      for (int64_t h = 0; h < heads; ++h) {
-        float* to = d_kv_up + (r * heads + h) * (nope + v_dim);
-        const float* from = dk + (r * heads + h) * key_;
-        std::copy_n(from, nope, to);
-        context.kernels.add_scaled(1.0f, from + nope, rope, d_rope);
-        std::copy_n(dv + (r * heads + h) * v_dim, v_dim, to + nope);
-      }
+    float* dv = dv_buffer_.get(n * heads * c_.v_dim);
+    each_chunk(context, n, [&](int64_t first, int64_t count, int64_t) {
+      float* d = thread_floats(0, count * d_out_.cols());
+      o_.backward(context, dy.rows(first, count), d, d_out_.cols());
+      set_deltas(context, out_, d, first, count, heads, deltas);
+      d_out_.set_rows(context, first, count, d);
     });
-    rotate_rows(context, c_, angles, n, 1, entry, true, d_kv);
-    float* d_latent = d_latent_buffer_.get(n * latent_);
-    kv_b_.backward(context, c_kv_, d_kv_up, n, d_latent);
-    kv_a_norm_.backward(context, kv_, entry, d_latent, latent_, n, d_kv, entry, false);
-    kv_a_.backward(context, x, d_kv, n, dx);
-    float* d_x_q = d_x_q_buffer_.get(n * c_.hidden_size);
+    attention_.backward(context, batch, {q_, k_, v_}, {log_sums_, deltas}, d_out_, dq, dk, dv);
+    kv_norm_sums_.start(chunks_of(n), latent_);
     if (q_a_) {
-      float* d_c_q = d_c_q_buffer_.get(n * c_.q_lora_rank);
-      q_b_.backward(context, c_q_, dq, n, d_c_q);
-      q_a_norm_.backward(context, q_low_, c_.q_lora_rank, d_c_q, c_.q_lora_rank, n, d_c_q,
-                         c_.q_lora_rank, false);
-      q_a_.backward(context, x, d_c_q, n, d_x_q);
-    } else {
-      q_b_.backward(context, x, dq, n, d_x_q);
+      d_q_low_.resize(type, n, c_.q_lora_rank);
+      q_norm_sums_.start(chunks_of(n), c_.q_lora_rank);
     }
-    each_row(context, n, [&](int64_t r) {
-      context.kernels.add_scaled(1.0f, d_x_q + r * c_.hidden_size, c_.hidden_size,
-                                 dx + r * c_.hidden_size);
+    each_chunk(context, n, [&](int64_t first, int64_t count, int64_t chunk) {
+      float* d = dx + first * hidden;
+      keys_backward(context, angles, dk, dv, first, count, kv_norm_sums_.of(chunk));
+      kv_a_.backward(context, d_kv_.rows(first, count), d, hidden);
+      queries_backward(context, angles, dq, first, count, chunk, d);
     });
+    kv_norm_sums_.add_to(context, kv_a_norm_.weight().gradient);
+    if (q_a_) q_norm_sums_.add_to(context, q_a_norm_.weight().gradient);
+    std::vector<WeightGradient> gradients = {
+        {&o_.weight(), out_.rows(0, n), dy.rows(0, n)},
+        {&kv_b_.weight(), c_kv_.rows(0, n), d_kv_up_.rows(0, n)},
+        {&kv_a_.weight(), x.rows(0, n), d_kv_.rows(0, n)}};
+    if (q_a_) {
+      gradients.push_back({&q_a_.weight(), x.rows(0, n), d_q_low_.rows(0, n)});
+      gradients.push_back({&q_b_.weight(), c_q_.rows(0, n), d_q_.rows(0, n)});
+    } else {
+      gradients.push_back({&q_b_.weight(), x.rows(0, n), d_q_.rows(0, n)});
+    }
+    accumulate_gradients(context, gradients);
   }
 
  private:
+  int64_t entry() const { return latent_ + c_.qk_rope_dim; }
+
+  void project_queries(const Context& context, const Angles& angles, const OperandRows& x,
+                       int64_t first, int64_t count) {
+    const int64_t width = c_.heads * key_, low = c_.q_lora_rank;
+    float* q = thread_floats(0, count * width);
+    if (q_a_) {
+      float* q_low = q_low_ + first * low;
+      float* normed = thread_floats(1, count * low);
+      q_a_.forward(context, x.rows(first, count), q_low, low);
+      q_a_norm_.forward(context, q_low, low, count, normed, low);
+      c_q_.set_rows(context, first, count, normed);
+    }
+    q_b_.forward(context, (q_a_ ? c_q_ : x).rows(first, count), q, width);
+    rotate_rows(context, c_, angles, first, count, c_.heads, key_, false, q);
+    q_.set_rows(context, first, count, q);
+  }
+
+  void project_keys(const Context& context, const Angles& angles, const OperandRows& x,
+                    int64_t first, int64_t count) {
+    const int64_t nope = c_.qk_nope_dim, rope = c_.qk_rope_dim, v_dim = c_.v_dim;
+    float* kv = kv_ + first * entry();
+    float* normed = thread_floats(0, count * latent_);
+    kv_a_.forward(context, x.rows(first, count), kv, entry());
+    kv_a_norm_.forward(context, kv, entry(), count, normed, latent_);
+    c_kv_.set_rows(context, first, count, normed);
+    rotate_rows(context, c_, angles, first, count, 1, entry(), false, kv);
+    float* up = thread_floats(1, count * kv_b_.rows());
+    kv_b_.forward(context, c_kv_.rows(first, count), up, kv_b_.rows());
+    for (int64_t r = 0; r < count; ++r) {
+      for (int64_t h = 0; h < c_.heads; ++h) {
+        const float* from = up + (r * c_.heads + h) * (nope + v_dim);
+        k_.set(context, first + r, h * key_, from, nope);
+        k_.set(context, first + r, h * key_ + nope, kv + r * entry() + latent_, rope);
+        v_.set(context, first + r, h * v_dim, from + nope, v_dim);
+      }
+    }
+  }
+
+  // From dk and dv to d_kv_up_ and d_kv_.
+  void keys_backward(const Context& context, const Angles& angles, const float* dk, const float* dv,
+                     int64_t first, int64_t count, float* norm_sums) {
+    const int64_t nope = c_.qk_nope_dim, rope = c_.qk_rope_dim, v_dim = c_.v_dim;
+    float* d_kv = thread_floats(0, count * entry());
+    float* d_latent = thread_floats(1, count * latent_);
+    for (int64_t r = 0; r < count; ++r) {
+      float* d_rope = d_kv + r * entry() + latent_;
+      std::fill_n(d_rope, rope, 0.0f);
+      for (int64_t h = 0; h < c_.heads; ++h) {
+        const int64_t at = (first + r) * c_.heads + h, to = h * (nope + v_dim);
+        d_kv_up_.set(context, first + r, to, dk + at * key_, nope);
+        d_kv_up_.set(context, first + r, to + nope, dv + at * v_dim, v_dim);
+        context.kernels.add_scaled(1.0f, dk + at * key_ + nope, rope, d_rope);
+      }
+    }
+    rotate_rows(context, c_, angles, first, count, 1, entry(), true, d_kv);
+    kv_b_.backward(context, d_kv_up_.rows(first, count), d_latent, latent_);
+    kv_a_norm_.backward(context, kv_ + first * entry(), entry(), d_latent, latent_, count, d_kv,
+                        entry(), false, norm_sums);
+    d_kv_.set_rows(context, first, count, d_kv);
+  }
+
+  void queries_backward(const Context& context, const Angles& angles, float* dq, int64_t first,
+                        int64_t count, int64_t chunk, float* dx) {
+    float* d = dq + first * d_q_.cols();
+    rotate_rows(context, c_, angles, first, count, c_.heads, key_, true, d);
+    d_q_.set_rows(context, first, count, d);
+    if (!q_a_) {
+      q_b_.backward(context, d_q_.rows(first, count), dx, c_.hidden_size, true);
+      return;
+    }
+    const int64_t low = c_.q_lora_rank;
+    float* d_low = thread_floats(0, count * low);
+    q_b_.backward(context, d_q_.rows(first, count), d_low, low);
+    q_a_norm_.backward(context, q_low_ + first * low, low, d_low, low, count, d_low, low, false,
+                       q_norm_sums_.of(chunk));
+    d_q_low_.set_rows(context, first, count, d_low);
+    q_a_.backward(context, d_q_low_.rows(first, count), dx, c_.hidden_size, true);
+  }
+
   const ModelConfig& c_;
   const int64_t key_, latent_;
   CausalAttention attention_;
   Linear q_a_, q_b_, kv_a_, kv_b_, o_;  // q_b: all of the queries' projection without compression
   Norm q_a_norm_, kv_a_norm_;
-  Buffer q_low_buffer_, c_q_buffer_, q_buffer_, kv_buffer_, c_kv_buffer_, kv_up_buffer_, k_buffer_,
-      v_buffer_, out_buffer_, log_sums_buffer_;
-  Buffer d_out_buffer_, dq_buffer_, dk_buffer_, dv_buffer_, d_kv_buffer_, d_latent_buffer_,
-      d_c_q_buffer_, d_x_q_buffer_;
+  OperandRows c_q_;   // [n, q_lora], normalised
+  OperandRows q_;     // [n, heads * (nope + rope)], rotated
+  OperandRows c_kv_;  // [n, latent], normalised
+  OperandRows k_;     // [n, heads * (nope + rope)]
+  OperandRows v_;     // [n, heads * v]
+  OperandRows out_;   // [n, heads * v]
+  OperandRows d_out_, d_q_, d_q_low_, d_kv_up_, d_kv_;
+  ColumnSums kv_norm_sums_, q_norm_sums_;
+  Buffer q_low_buffer_, kv_buffer_, log_sums_buffer_, deltas_buffer_, dq_buffer_, dk_buffer_,
+      dv_buffer_;
   float* q_low_ = nullptr;     // [n, q_lora]
-  float* c_q_ = nullptr;       // [n, q_lora], normalised
-  float* q_ = nullptr;         // [n, heads, nope + rope], rotated
   float* kv_ = nullptr;        // [n, latent + rope]: latent as projected, key part rotated
-  float* c_kv_ = nullptr;      // [n, latent], normalised
-  float* k_ = nullptr;         // [n, heads, nope + rope]
-  float* v_ = nullptr;         // [n, heads, v]
-  float* out_ = nullptr;       // [n, heads, v]
-  float* log_sums_ = nullptr;  // [n, heads]
+  float* log_sums_ = nullptr;  // [heads, n]
 };
 
 class DenseAttentionLayer final : public AttentionLayer {
@@ -198,102 +272,139 @@ class DenseAttentionLayer final : public AttentionLayer {
   DenseAttentionLayer(const ModelConfig& config, Parameters& parameters, const std::string& prefix)
       : c_(config),
         attention_({config.heads, config.kv_heads, config.head_dim, config.head_dim,
-                    static_cast<float>(config.attention_scale)}),
-        q_proj_(parameters, prefix + "q_proj", config.heads * config.head_dim, config.hidden_size,
-                config.attention_bias),
-        k_proj_(parameters, prefix + "k_proj", config.kv_heads * config.head_dim,
-                config.hidden_size, config.attention_bias),
-        v_proj_(parameters, prefix + "v_proj", config.kv_heads * config.head_dim,
-                config.hidden_size, config.attention_bias),
-        o_proj_(parameters, prefix + "o_proj", config.hidden_size, config.heads * config.head_dim) {
+                    static_cast<float>(config.attention_scale)}) {
+    const auto add = [&](Projection& p, const char* name, int64_t heads) {
+      p.heads = heads;
+      p.linear = Linear(parameters, prefix + name, heads * config.head_dim, config.hidden_size,
+                        config.attention_bias);
+    };
+    add(q_, "q_proj", config.heads);
+    add(k_, "k_proj", config.kv_heads);
+    add(v_, "v_proj", config.kv_heads);
+    o_proj_ =
+        Linear(parameters, prefix + "o_proj", config.hidden_size, config.heads * config.head_dim);
+    v_.rotated = false;
     if (!config.qk_norm) return;
-    q_norm_ = Norm(parameters, prefix + "q_norm", config.head_dim, config.rms_norm_eps);
-    k_norm_ = Norm(parameters, prefix + "k_norm", config.head_dim, config.rms_norm_eps);
+    q_.norm = Norm(parameters, prefix + "q_norm", config.head_dim, config.rms_norm_eps);
+    k_.norm = Norm(parameters, prefix + "k_norm", config.head_dim, config.rms_norm_eps);
   }
 
   void load(const Context& context, const model::Attention& w) override {
-    q_proj_.load(context, w.q, w.q_bias);
-    k_proj_.load(context, w.k, w.k_bias);
-    v_proj_.load(context, w.v, w.v_bias);
+    q_.linear.load(context, w.q, w.q_bias);
+    k_.linear.load(context, w.k, w.k_bias);
+    v_.linear.load(context, w.v, w.v_bias);
     o_proj_.load(context, w.o);
-    if (!q_norm_) return;
-    q_norm_.load(w.q_norm);
-    k_norm_.load(w.k_norm);
+    if (!q_.norm) return;
+    q_.norm.load(w.q_norm);
+    k_.norm.load(w.k_norm);
   }
 
   void refresh(const Context& context) override {
-    for (Linear* linear : {&q_proj_, &k_proj_, &v_proj_, &o_proj_}) linear->refresh(context);
+    for (Linear* linear : {&q_.linear, &k_.linear, &v_.linear, &o_proj_}) linear->refresh(context);
   }
 
-  void forward(const Context& context, const Batch& batch, const Angles& angles, const float* x,
-               float* y) override {
+  void forward(const Context& context, const Batch& batch, const Angles& angles,
+               const OperandRows& x, float* y) override {
     const Timed timed(Part::projections_forward);
-    const int64_t n = batch.rows(), dim = c_.head_dim;
-    const int64_t q_size = n * c_.heads * dim, kv_size = n * c_.kv_heads * dim;
-    q_ = q_buffer_.get(q_size);
-    k_ = k_buffer_.get(kv_size);
-    v_ = v_buffer_.get(kv_size);
-    out_ = out_buffer_.get(q_size);
+    const int64_t n = batch.rows(), hidden = c_.hidden_size;
+    out_.resize(operand_type(context), n, c_.heads * c_.head_dim);
     log_sums_ = log_sums_buffer_.get(n * c_.heads);
-    q_low_ = q_norm_ ? q_low_buffer_.get(q_size) : q_;
-    k_low_ = k_norm_ ? k_low_buffer_.get(kv_size) : k_;
-    q_proj_.forward(context, x, n, q_low_);
-    k_proj_.forward(context, x, n, k_low_);
-    v_proj_.forward(context, x, n, v_);
-    if (q_norm_) {
-      q_norm_.forward(context, q_low_, dim, n * c_.heads, q_, dim);
-      k_norm_.forward(context, k_low_, dim, n * c_.kv_heads, k_, dim);
+    for (Projection* p : {&q_, &k_, &v_}) {
+      p->out.resize(operand_type(context), n, p->linear.rows());
+      if (p->norm) p->low = p->low_buffer.get(n * p->linear.rows());
     }
-    rotate_rows(context, c_, angles, n, c_.heads, dim, false, q_);
-    rotate_rows(context, c_, angles, n, c_.kv_heads, dim, false, k_);
-    attention_.forward(context, batch, q_, k_, v_, out_, log_sums_);
-    o_proj_.forward(context, out_, n, y);
+    each_chunk(context, n, [&](int64_t first, int64_t count, int64_t) {
+      for (const Projection* p : {&q_, &k_, &v_}) project(context, angles, *p, x, first, count);
+    });
+    attention_.forward(context, batch, {q_.out, k_.out, v_.out}, out_, log_sums_);
+    each_chunk(context, n, [&](int64_t first, int64_t count, int64_t) {
+      o_proj_.forward(context, out_.rows(first, count), y + first * hidden, hidden, true);
+    });
   }
 
-  void backward(const Context& context, const Batch& batch, const Angles& angles, const float* x,
-                const float* dy, float* dx) override {
+  void backward(const Context& context, const Batch& batch, const Angles& angles,
+                const OperandRows& x, const OperandRows& dy, float* dx) override {
     const Timed timed(Part::projections_backward);
-    const int64_t n = batch.rows(), dim = c_.head_dim, hidden = c_.hidden_size;
-    const int64_t q_size = n * c_.heads * dim, kv_size = n * c_.kv_heads * dim;
-    float* d_out = d_out_buffer_.get(q_size);
-    float* dq = dq_buffer_.get(q_size);
-    float* dk = dk_buffer_.get(kv_size);
-    float* dv = dv_buffer_.get(kv_size);
-    o_proj_.backward(context, out_, dy, n, d_out);
-    attention_.backward(context, batch, q_, k_, v_, out_, log_sums_, d_out, dq, dk, dv);
-    rotate_rows(context, c_, angles, n, c_.heads, dim, true, dq);
-    rotate_rows(context, c_, angles, n, c_.kv_heads, dim, true, dk);
-    if (q_norm_) {
-      q_norm_.backward(context, q_low_, dim, dq, dim, n * c_.heads, dq, dim, false);
-      k_norm_.backward(context, k_low_, dim, dk, dim, n * c_.kv_heads, dk, dim, false);
+    const int64_t n = batch.rows(), hidden = c_.hidden_size;
+    const quant::Type type = operand_type(context);
+    d_out_.resize(type, n, out_.cols());
+    float* deltas = deltas_buffer_.get(n * c_.heads);
+    each_chunk(context, n, [&](int64_t first, int64_t count, int64_t) {
+      float* d = thread_floats(0, count * out_.cols());
+      o_proj_.backward(context, dy.rows(first, count), d, out_.cols());
+      set_deltas(context, out_, d, first, count, c_.heads, deltas);
+      d_out_.set_rows(context, first, count, d);
+    });
+    for (Projection* p : {&q_, &k_, &v_}) {
+      p->d = p->d_buffer.get(n * p->linear.rows());
+      p->d_out.resize(type, n, p->linear.rows());
+      p->bias_sums.start(chunks_of(n), p->linear.rows());
+      if (p->norm) p->norm_sums.start(chunks_of(n), c_.head_dim);
     }
-    q_proj_.backward(context, x, dq, n, dx);
-    float* more = more_buffer_.get(n * hidden);
-    const auto add = [&](Linear& projection, const float* d) {
-      projection.backward(context, x, d, n, more);
-      each_row(context, n, [&](int64_t r) {
-        context.kernels.add_scaled(1.0f, more + r * hidden, hidden, dx + r * hidden);
-      });
-    };
-    add(k_proj_, dk);
-    add(v_proj_, dv);
+    attention_.backward(context, batch, {q_.out, k_.out, v_.out}, {log_sums_, deltas}, d_out_, q_.d,
+                        k_.d, v_.d);
+    each_chunk(context, n, [&](int64_t first, int64_t count, int64_t chunk) {
+      for (const Projection* p : {&q_, &k_, &v_}) {
+        project_backward(context, angles, *p, first, count, chunk);
+        p->linear.backward(context, p->d_out.rows(first, count), dx + first * hidden, hidden,
+                           p != &q_);
+      }
+    });
+    std::vector<WeightGradient> gradients = {{&o_proj_.weight(), out_.rows(0, n), dy.rows(0, n)}};
+    for (const Projection* p : {&q_, &k_, &v_}) {
+      if (p->linear.bias() != nullptr) p->bias_sums.add_to(context, p->linear.bias()->gradient);
+      if (p->norm) p->norm_sums.add_to(context, p->norm.weight().gradient);
+      gradients.push_back({&p->linear.weight(), x.rows(0, n), p->d_out.rows(0, n)});
+    }
+    accumulate_gradients(context, gradients);
   }
 
  private:
+  // Queries, keys or values: a projection, perhaps a norm of each head, perhaps rotated.
+  struct Projection {
+    Linear linear;
+    Norm norm;
+    int64_t heads = 0;
+    bool rotated = true;
+    OperandRows out, d_out;  // [n, heads * dim]: of attention; derivatives behind `linear`
+    Buffer low_buffer, d_buffer;
+    float* low = nullptr;  // [n, heads * dim]: before the norm, if there is one
+    float* d = nullptr;    // [n, heads * dim]
+    ColumnSums bias_sums, norm_sums;
+  };
+
+  void project(const Context& context, const Angles& angles, const Projection& p,
+               const OperandRows& x, int64_t first, int64_t count) const {
+    const int64_t dim = c_.head_dim, width = p.linear.rows();
+    float* out = thread_floats(0, count * width);
+    float* low = p.norm ? p.low + first * width : out;
+    p.linear.forward(context, x.rows(first, count), low, width);
+    if (p.norm) p.norm.forward(context, low, dim, count * p.heads, out, dim);
+    if (p.rotated) rotate_rows(context, c_, angles, first, count, p.heads, dim, false, out);
+    p.out.set_rows(context, first, count, out);
+  }
+
+  void project_backward(const Context& context, const Angles& angles, const Projection& p,
+                        int64_t first, int64_t count, int64_t chunk) const {
+    const int64_t dim = c_.head_dim, width = p.linear.rows();
+    float* d = p.d + first * width;
+    if (p.rotated) rotate_rows(context, c_, angles, first, count, p.heads, dim, true, d);
+    if (p.norm)
+      p.norm.backward(context, p.low + first * width, dim, d, dim, count * p.heads, d, dim, false,
+                      p.norm_sums.of(chunk));
+    if (p.linear.bias() != nullptr)
+      for (int64_t r = 0; r < count; ++r)
+        context.kernels.add_scaled(1.0f, d + r * width, width, p.bias_sums.of(chunk));
+    p.d_out.set_rows(context, first, count, d);
+  }
+
   const ModelConfig& c_;
   CausalAttention attention_;
-  Linear q_proj_, k_proj_, v_proj_, o_proj_;
-  Norm q_norm_, k_norm_;
-  Buffer q_low_buffer_, k_low_buffer_, q_buffer_, k_buffer_, v_buffer_, out_buffer_,
-      log_sums_buffer_;
-  Buffer d_out_buffer_, dq_buffer_, dk_buffer_, dv_buffer_, more_buffer_;
-  float* q_low_ = nullptr;  // before norm and rotation, if there is a norm
-  float* k_low_ = nullptr;
-  float* q_ = nullptr;         // [n, heads, dim]
-  float* k_ = nullptr;         // [n, kv_heads, dim]
-  float* v_ = nullptr;         // [n, kv_heads, dim]
-  float* out_ = nullptr;       // [n, heads, dim]
-  float* log_sums_ = nullptr;  // [n, heads]
+  Projection q_, k_, v_;
+  Linear o_proj_;
+  OperandRows out_, d_out_;  // [n, heads * dim]
+  Buffer log_sums_buffer_, deltas_buffer_;
+  float* log_sums_ = nullptr;  // [heads, n]
 };
 
 }  // namespace

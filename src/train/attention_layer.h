@@ -23,11 +23,12 @@ class AttentionLayer {
   virtual ~AttentionLayer() = default;
   virtual void load(const Context& context, const model::Attention& weights) = 0;
   virtual void refresh(const Context& context) = 0;
-  // x, y [rows, hidden]; x must stay until backward.
+  // y [rows, hidden] grows by the attention of x [rows, hidden].
   virtual void forward(const Context& context, const Batch& batch, const Angles& angles,
-                       const float* x, float* y) = 0;
+                       const OperandRows& x, float* y) = 0;
+  // dx from dy and the x of the forward pass.
   virtual void backward(const Context& context, const Batch& batch, const Angles& angles,
-                        const float* x, const float* dy, float* dx) = 0;
+                        const OperandRows& x, const OperandRows& dy, float* dx) = 0;
 };
 
 // prefix: "model.layers.0.self_attn."

@@ -13,9 +13,20 @@
 
 namespace hadal::train {
 
-// h = silu(g) * u; in place of g, u: the derivatives from dh. Rows [0, n).
-void silu_mul_backward(const float* g, const float* u, const float* dh, int64_t n, float* dg,
-                       float* du);
+// What SwiGLU keeps of its rows between the passes, and leaves for the gradients of its weights.
+struct FeedForwardRows {
+  void start(const Context& context, int64_t n, int64_t width);
+  void start_backward(const Context& context);
+
+  int64_t n = 0, width = 0;
+  float* gate = nullptr;  // [n, width], before the activation
+  float* up = nullptr;    // [n, width]
+  OperandRows hidden;     // [n, width]: silu(gate) * up, times the row's weight if it has one
+  OperandRows d_gate, d_up;
+
+ private:
+  Buffer gate_buffer_, up_buffer_;
+};
 
 // down(silu(gate x) * (up x))
 class FeedForward {
@@ -29,17 +40,20 @@ class FeedForward {
   explicit operator bool() const { return static_cast<bool>(gate); }
   void load(const Context& context, const model::Mlp& weights);
   void refresh(const Context& context);
-  void forward(const Context& context, const float* x, int64_t n, float* y);
-  void backward(const Context& context, const float* x, const float* dy, int64_t n, float* dx);
+
+  // y [x.rows, hidden] (added to it if add) of rows that stand at `first` in `kept`. On this
+  // thread.
+  void forward(const Context& context, const Operand& x, const FeedForwardRows& kept, int64_t first,
+               float* y, bool add) const;
+  // dx [dy.rows, hidden] from dy. With weights, row r of the output counted weights[r] times, and
+  // d_weights[r] becomes that weight's derivative. On this thread.
+  void backward(const Context& context, const Operand& dy, const FeedForwardRows& kept,
+                int64_t first, float* dx, const float* weights, float* d_weights) const;
+  // Of rows [first, first + x.rows): appends the three gradients.
+  void name_gradients(const Operand& x, const Operand& dy, const FeedForwardRows& kept,
+                      int64_t first, std::vector<WeightGradient>& out) const;
 
   Linear gate, up, down;
-
- private:
-  Buffer gate_buffer_, up_buffer_, hidden_buffer_, d_hidden_buffer_, d_gate_buffer_, d_up_buffer_,
-      dx_buffer_;
-  float* gate_ = nullptr;  // [n, width], before the activation
-  float* up_ = nullptr;    // [n, width]
-  float* hidden_ = nullptr;
 };
 
 // What the balance of the experts is made of (DeepSeek-V3, arXiv 2412.19437, 2.1.2).
@@ -54,23 +68,32 @@ class MoeLayer {
 
   void load(const Context& context, const model::Experts& weights);
   void refresh(const Context& context);
-  void forward(const Context& context, const Batch& batch, const float* x, float* y);
-  // balance_weight: what the sequence-wise balance loss counts in the whole loss, the mean over
-  // sequences taken.
+  // y [n, hidden] grows by the layer's output. x: the same rows as floats, for the router, and as
+  // operands.
+  void forward(const Context& context, const Batch& batch, const float* x, const OperandRows& rows,
+               float* y);
+  // dx from dy. balance_weight: what the sequence-wise balance loss counts in the whole loss, the
+  // mean over sequences taken.
   void backward(const Context& context, const Batch& batch, float balance_weight, const float* x,
-                const float* dy, float* dx);
+                const OperandRows& rows, const OperandRows& dy, float* dx);
 
   const ExpertStats& stats() const { return stats_; }
   Parameter* correction_bias() { return bias_; }
 
  private:
+  // Rows that one thread takes through one expert; the shared one, if expert is -1.
+  struct Task {
+    int64_t expert, first, count;
+  };
   void route(const Context& context, const float* x, int64_t n);
-  void count_balance(const Batch& batch);
-  void run_experts(const Context& context, std::vector<kernels::Matmul>& products,
-                   const std::function<void(FeedForward&, int64_t, int64_t)>& name);
-  void backward_experts(const Context& context, int64_t n, const float* dy);
-  void backward_router(const Context& context, const Batch& batch, float balance_weight,
-                       const float* x, float* dx);
+  void sort(int64_t n);
+  void count_balance(const Context& context, const Batch& batch);
+  void run_tasks(const Context& context, const std::function<void(const Task&)>& body) const;
+  void gather(const OperandRows& from, const Task& task, const OperandRows& to) const;
+  void backward_scores(const Context& context, const Batch& batch, float balance_weight);
+  void score_derivatives(const float* frequency, float balance, int64_t row, float* out) const;
+  void accumulate(const Context& context, const float* x, const OperandRows& rows,
+                  const OperandRows& dy) const;
 
   const model::ModelConfig& c_;
   Linear router_;
@@ -78,21 +101,21 @@ class MoeLayer {
   std::vector<FeedForward> experts_;
   FeedForward shared_;
   ExpertStats stats_;
-  std::vector<float> frequencies_;  // [sequences, experts]: f of the balance loss
-  std::vector<int32_t> chosen_;     // [n, k] ascending in a row
-  std::vector<float> weights_;      // [n, k]
-  std::vector<float> d_weights_;    // [n, k]
-  std::vector<int64_t> offsets_;    // [experts + 1]
-  std::vector<int64_t> places_;     // [n, k]: where row and expert lie in the sorted order
-  Buffer scores_buffer_, sorted_buffer_, gate_buffer_, up_buffer_, hidden_buffer_, out_buffer_,
-      shared_out_buffer_;
-  Buffer d_hidden_buffer_, d_gate_buffer_, d_up_buffer_, d_sorted_buffer_, d_scores_buffer_;
-  float* scores_ = nullptr;  // [n, experts]: after sigmoid or softmax
-  float* sorted_ = nullptr;  // [n * k, hidden]: inputs by expert
-  float* gate_ = nullptr;    // [n * k, width]
-  float* up_ = nullptr;
-  float* hidden_ = nullptr;
-  float* d_sorted_ = nullptr;  // [n * k, hidden]
+  std::vector<float> frequencies_;      // [sequences, experts]: f of the balance loss
+  std::vector<double> shares_;          // [sequences, experts]: sums of P of the balance loss
+  std::vector<model::Router> routers_;  // by thread
+  std::vector<int32_t> chosen_;         // [n, k] ascending in a row
+  std::vector<float> weights_;          // [n, k]
+  std::vector<int64_t> offsets_;        // [experts + 1]
+  std::vector<int64_t> places_;         // [n, k]: where row and expert lie in the sorted order
+  std::vector<int32_t> row_of_;         // [n * k]: the row at a place
+  std::vector<float> sorted_weights_, sorted_d_weights_;  // [n * k]
+  std::vector<Task> tasks_;
+  FeedForwardRows routed_rows_, shared_rows_;
+  OperandRows sorted_, d_sorted_;  // [n * k, hidden]: inputs and derivatives by expert
+  Buffer scores_buffer_, d_scores_buffer_;
+  float* scores_ = nullptr;    // [n, experts]: after sigmoid or softmax
+  float* d_scores_ = nullptr;  // [n, experts]: of the logits
 };
 
 }  // namespace hadal::train

@@ -1,9 +1,9 @@
-// Products with trained matrices and their derivatives. All of them, the gradients of the weights
-// included, are the product of serving (kernels::Table::matmul) with other operands:
-//   y  = x W^T     the matrix W,   rows x
-//   dx = dy W      the matrix W^T, rows dy
-//   dW = dy^T x    the matrix x^T, rows dy^T
-// so one set of fast kernels serves all three, in F32 or in BF16 with F32 sums.
+// Products with trained matrices and their derivatives. All of them are one kernel
+// (kernels/product.h) with other operands:
+//   y  = x W^T     panels of W's columns, rows x
+//   dx = dy W      panels of W's rows,    rows dy
+//   dW = dy^T x    panels of x,           rows of dy transposed
+// in F32, or in BF16 with F32 sums. W is packed for both once after each step of the optimizer.
 #pragma once
 
 #include <cstdint>
@@ -11,22 +11,23 @@
 #include <span>
 #include <string>
 
-#include "model/linear.h"
 #include "train/parameters.h"
+#include "train/rows.h"
 
 namespace hadal::train {
 
-using model::Buffer;
-using model::Context;
-using model::Input;
+// The second operand of products [k, cols].
+struct Panels {
+  const std::byte* data = nullptr;
+  int64_t stride = 0;  // bytes
+  int64_t k = 0, cols = 0;
+};
 
-// The number format of a context's operands: F32, or BF16 under Precision::native.
-quant::Type operand_type(const Context& context);
-
-// out[c * out_stride + r] = in[r * in_stride + c] for r < rows, c < cols, in the operands' format;
-// strides in elements. One thread.
-void transpose(const Context& context, const float* in, int64_t in_stride, int64_t rows,
-               int64_t cols, std::byte* out, int64_t out_stride);
+// y [x.rows, panels.cols] = x panels (added to y if add), on this thread.
+inline void product(const Context& context, const Operand& x, const Panels& panels, float* y,
+                    int64_t y_stride, bool add = false) {
+  context.kernels.product({x, panels.data, panels.stride, panels.cols, y, y_stride, add});
+}
 
 // A matrix [rows, cols] and perhaps a bias [rows].
 class Linear {
@@ -45,27 +46,23 @@ class Linear {
   int64_t cols() const { return cols_; }
   explicit operator bool() const { return weight_ != nullptr; }
   Parameter& weight() const { return *weight_; }
+  Parameter* bias() const { return bias_; }
 
-  // y [n, rows] for rows [first, first + n) of x; to be run with others by model::run.
-  kernels::Matmul forward(Input& x, int64_t first, int64_t n, float* y) const {
-    return x.product(matrix_, 0, rows_, first, n, y, rows_);
+  // y [x.rows, rows] = x W^T + bias, without it if added to y; and dx [dy.rows, cols] = dy W. On
+  // this thread.
+  void forward(const Context& context, const Operand& x, float* y, int64_t y_stride,
+               bool add = false) const;
+  void backward(const Context& context, const Operand& dy, float* dx, int64_t dx_stride,
+                bool add = false) const {
+    product(context, dy, backward_, dx, dx_stride, add);
   }
-  // dx [n, cols] for rows of dy, likewise.
-  kernels::Matmul backward(Input& dy, int64_t first, int64_t n, float* dx) const {
-    return dy.product(transposed_, 0, cols_, first, n, dx, cols_);
-  }
-  // The whole of y = x W^T + bias; x [n, cols], y [n, rows].
-  void forward(const Context& context, const float* x, int64_t n, float* y) const;
-  // dx = dy W (null: not wanted), and the gradients of weight and bias grow.
-  void backward(const Context& context, const float* x, const float* dy, int64_t n, float* dx);
 
  private:
   Parameter* weight_ = nullptr;
   Parameter* bias_ = nullptr;
   int64_t rows_ = 0, cols_ = 0;
-  kernels::Matrix matrix_{}, transposed_{};
+  Panels forward_, backward_;
   std::shared_ptr<Buffer> storage_ = std::make_shared<Buffer>();
-  std::shared_ptr<Buffer> transposed_storage_ = std::make_shared<Buffer>();
 };
 
 // Throws Error(format) if the sizes differ: parameters are made for the model that they are loaded
@@ -75,15 +72,10 @@ void load_values(Parameter& parameter, std::span<const float> values);
 // One gradient of a weight: weight.gradient += dy^T x.
 struct WeightGradient {
   Parameter* weight;  // [rows, cols]
-  const float* x;     // [n, cols]
-  const float* dy;    // [n, rows]
-  int64_t n;
+  Operand x;          // [n, cols]
+  Operand dy;         // [n, rows]
 };
 // All of them, dealt out to the threads together.
 void accumulate_gradients(const Context& context, std::span<const WeightGradient> gradients);
-
-// gradient[c] += sum over rows of x[r][c], rows in order.
-void accumulate_columns(const Context& context, const float* x, int64_t n, int64_t cols,
-                        float* gradient);
 
 }  // namespace hadal::train

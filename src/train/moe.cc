@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
-#include "base/error.h"
 #include "train/feed_forward.h"
 #include "train/profile.h"
 
@@ -14,12 +14,11 @@ Context exact(Context context) {
   return context;
 }
 
-void by_rows(const Context& context, int64_t n, int64_t width, const float* from, float scale,
-             float* to) {
-  context.pool.parallel_for(n, 16, [&](int64_t begin, int64_t end, int) {
-    context.kernels.add_scaled(scale, from + begin * width, (end - begin) * width,
-                               to + begin * width);
-  });
+// Rows of all experts' outputs, or of the derivatives of their inputs: needed for a moment only,
+// so all layers share the memory.
+Buffer& sorted_floats() {
+  static thread_local Buffer buffer;
+  return buffer;
 }
 
 }  // namespace
@@ -53,239 +52,239 @@ void MoeLayer::refresh(const Context& context) {
 
 void MoeLayer::route(const Context& context, const float* x, int64_t n) {
   const Timed timed(Part::router_forward);
-  const int64_t experts = c_.experts, k = c_.experts_per_token;
+  const int64_t experts = c_.experts, k = c_.experts_per_token, hidden = c_.hidden_size;
   scores_ = scores_buffer_.get(n * experts);
-  router_.forward(exact(context), x, n, scores_);
   chosen_.resize(static_cast<size_t>(n * k));
   weights_.resize(chosen_.size());
-  places_.resize(chosen_.size());
   const std::span<const float> bias =
       bias_ != nullptr ? std::span<const float>(bias_->value, static_cast<size_t>(experts))
                        : std::span<const float>{};
-  std::vector<model::Router> routers(static_cast<size_t>(context.pool.threads()),
-                                     model::Router(c_));
-  context.pool.parallel_for(n, 16, [&](int64_t begin, int64_t end, int thread) {
-    for (int64_t r = begin; r < end; ++r)  // leaves the scores in the place of the logits
-      routers[static_cast<size_t>(thread)].choose(context.kernels, scores_ + r * experts, bias,
-                                                  chosen_.data() + r * k, weights_.data() + r * k);
+  while (static_cast<int>(routers_.size()) < context.pool.threads()) routers_.emplace_back(c_);
+  context.pool.parallel_for(chunks_of(n), 1, [&](int64_t begin, int64_t end, int thread) {
+    for (int64_t chunk = begin; chunk < end; ++chunk) {
+      const int64_t first = chunk * chunk_rows, last = std::min(n, first + chunk_rows);
+      router_.forward(exact(context),
+                      {quant::Type::F32, x + first * hidden, hidden, last - first, hidden},
+                      scores_ + first * experts, experts);
+      for (int64_t r = first; r < last; ++r)  // leaves the scores in the place of the logits
+        routers_[static_cast<size_t>(thread)].choose(context.kernels, scores_ + r * experts, bias,
+                                                     chosen_.data() + r * k,
+                                                     weights_.data() + r * k);
+    }
   });
-  offsets_.assign(static_cast<size_t>(experts) + 1, 0);
+  sort(n);
+}
+
+// Rows by the experts that they chose, and the pieces of work that this makes.
+void MoeLayer::sort(int64_t n) {
+  const int64_t k = c_.experts_per_token;
+  places_.resize(chosen_.size());
+  row_of_.resize(chosen_.size());
+  sorted_weights_.resize(chosen_.size());
+  sorted_d_weights_.resize(chosen_.size());
+  offsets_.assign(static_cast<size_t>(c_.experts) + 1, 0);
   for (const int32_t e : chosen_) ++offsets_[static_cast<size_t>(e) + 1];
   stats_.load.assign(offsets_.begin() + 1, offsets_.end());
   for (size_t e = 1; e < offsets_.size(); ++e) offsets_[e] += offsets_[e - 1];
   std::vector<int64_t> cursor(offsets_.begin(), offsets_.end() - 1);
-  for (size_t i = 0; i < chosen_.size(); ++i)
-    places_[i] = cursor[static_cast<size_t>(chosen_[i])]++;
+  for (size_t i = 0; i < chosen_.size(); ++i) {
+    const int64_t place = cursor[static_cast<size_t>(chosen_[i])]++;
+    places_[i] = place;
+    row_of_[static_cast<size_t>(place)] = static_cast<int32_t>(static_cast<int64_t>(i) / k);
+    sorted_weights_[static_cast<size_t>(place)] = weights_[i];
+  }
+  tasks_.clear();
+  const auto add = [&](int64_t expert, int64_t begin, int64_t end) {
+    for (int64_t first = begin; first < end; first += chunk_rows)
+      tasks_.push_back({expert, first, std::min(chunk_rows, end - first)});
+  };
+  for (int64_t e = 0; e < c_.experts; ++e)
+    add(e, offsets_[static_cast<size_t>(e)], offsets_[static_cast<size_t>(e) + 1]);
+  if (shared_) add(-1, 0, n);
 }
 
 // Equations 17 to 20: f_e counts how often e is among the k best plain scores, P_e is the mean of
 // its share of the scores; over each sequence.
-void MoeLayer::count_balance(const Batch& batch) {
+void MoeLayer::count_balance(const Context& context, const Batch& batch) {
   const Timed timed(Part::router_forward);
   const auto experts = static_cast<size_t>(c_.experts);
   const auto k = static_cast<size_t>(c_.experts_per_token);
   const size_t sequences = batch.sequences.size() - 1;
   frequencies_.assign(sequences * experts, 0.0f);
-  stats_.balance = 0;
-  std::vector<size_t> order(experts);
-  for (size_t s = 0; s < sequences; ++s) {
-    std::vector<double> shares(experts);
-    float* frequency = frequencies_.data() + s * experts;
-    const int64_t begin = batch.sequences[s], end = batch.sequences[s + 1];
-    for (int64_t r = begin; r < end; ++r) {
-      const float* score = scores_ + r * c_.experts;
-      double sum = 0;
-      for (size_t e = 0; e < experts; ++e) {
-        sum += static_cast<double>(score[e]);
-        order[e] = e;
+  shares_.assign(sequences * experts, 0.0);
+  context.pool.parallel_for(static_cast<int64_t>(sequences), 1, [&](int64_t from, int64_t to, int) {
+    std::vector<size_t> order(experts);
+    for (auto s = static_cast<size_t>(from); s < static_cast<size_t>(to); ++s) {
+      double* shares = shares_.data() + s * experts;
+      float* frequency = frequencies_.data() + s * experts;
+      for (int64_t r = batch.sequences[s]; r < batch.sequences[s + 1]; ++r) {
+        const float* score = scores_ + r * c_.experts;
+        double sum = 0;
+        for (size_t e = 0; e < experts; ++e) {
+          sum += static_cast<double>(score[e]);
+          order[e] = e;
+        }
+        for (size_t e = 0; e < experts; ++e) shares[e] += static_cast<double>(score[e]) / sum;
+        std::partial_sort(order.begin(), order.begin() + static_cast<int64_t>(k), order.end(),
+                          [&](size_t a, size_t b) {
+                            return score[a] > score[b] || (score[a] == score[b] && a < b);
+                          });
+        for (size_t i = 0; i < k; ++i) frequency[order[i]] += 1.0f;
       }
-      for (size_t e = 0; e < experts; ++e) shares[e] += static_cast<double>(score[e]) / sum;
-      std::partial_sort(order.begin(), order.begin() + static_cast<int64_t>(k), order.end(),
-                        [&](size_t a, size_t b) {
-                          return score[a] > score[b] || (score[a] == score[b] && a < b);
-                        });
-      for (size_t i = 0; i < k; ++i) frequency[order[i]] += 1.0f;
     }
-    const auto rows = static_cast<double>(end - begin);
+  });
+  stats_.balance = 0;
+  for (size_t s = 0; s < sequences; ++s) {
+    const auto rows = static_cast<double>(batch.sequences[s + 1] - batch.sequences[s]);
     for (size_t e = 0; e < experts; ++e) {
-      frequency[e] *=
+      float& frequency = frequencies_[s * experts + e];
+      frequency *=
           static_cast<float>(static_cast<double>(experts) / (static_cast<double>(k) * rows));
-      stats_.balance +=
-          static_cast<double>(frequency[e]) * shares[e] / rows / static_cast<double>(sequences);
+      stats_.balance += static_cast<double>(frequency) * shares_[s * experts + e] / rows /
+                        static_cast<double>(sequences);
     }
   }
 }
 
-// Lets every expert with rows [first, first + count) of the sorted ones name its products, and runs
-// them all.
-void MoeLayer::run_experts(const Context& context, std::vector<kernels::Matmul>& products,
-                           const std::function<void(FeedForward&, int64_t, int64_t)>& name) {
-  products.clear();
-  for (size_t e = 0; e < experts_.size(); ++e) {
-    const int64_t count = offsets_[e + 1] - offsets_[e];
-    if (count > 0) name(experts_[e], offsets_[e], count);
-  }
-  model::run(context, products);
+// A task's rows, copied next to each other.
+void MoeLayer::gather(const OperandRows& from, const Task& task, const OperandRows& to) const {
+  const auto bytes = static_cast<size_t>(from.stride() * operand_bytes(from.type()));
+  for (int64_t place = task.first; place < task.first + task.count; ++place)
+    std::memcpy(to.at(place), from.at(row_of_[static_cast<size_t>(place)]), bytes);
 }
 
-void MoeLayer::forward(const Context& context, const Batch& batch, const float* x, float* y) {
+void MoeLayer::run_tasks(const Context& context,
+                         const std::function<void(const Task&)>& body) const {
+  context.pool.parallel_for(static_cast<int64_t>(tasks_.size()), 1,
+                            [&](int64_t begin, int64_t end, int) {
+                              for (int64_t i = begin; i < end; ++i)
+                                body(tasks_[static_cast<size_t>(i)]);
+                            });
+}
+
+void MoeLayer::forward(const Context& context, const Batch& batch, const float* x,
+                       const OperandRows& rows, float* y) {
   const Timed timed(Part::experts_forward);
   const int64_t n = batch.rows(), k = c_.experts_per_token, hidden = c_.hidden_size;
-  const int64_t width = c_.moe_intermediate_size;
   route(context, x, n);
-  count_balance(batch);
-  sorted_ = sorted_buffer_.get(n * k * hidden);
-  gate_ = gate_buffer_.get(n * k * width);
-  up_ = up_buffer_.get(n * k * width);
-  hidden_ = hidden_buffer_.get(n * k * width);
-  float* out = out_buffer_.get(n * k * hidden);
-  context.pool.parallel_for(n, 16, [&](int64_t begin, int64_t end, int) {
-    for (int64_t i = begin * k; i < end * k; ++i)
-      std::copy_n(x + i / k * hidden, hidden, sorted_ + places_[static_cast<size_t>(i)] * hidden);
+  count_balance(context, batch);
+  sorted_.resize(rows.type(), n * k, hidden);
+  routed_rows_.start(context, n * k, c_.moe_intermediate_size);
+  if (shared_) shared_rows_.start(context, n, shared_.gate.rows());
+  float* out = sorted_floats().get(n * k * hidden);
+  run_tasks(context, [&](const Task& t) {
+    if (t.expert < 0) {
+      shared_.forward(context, rows.rows(t.first, t.count), shared_rows_, t.first,
+                      y + t.first * hidden, true);
+      return;
+    }
+    gather(rows, t, sorted_);
+    experts_[static_cast<size_t>(t.expert)].forward(context, sorted_.rows(t.first, t.count),
+                                                    routed_rows_, t.first, out + t.first * hidden,
+                                                    false);
   });
-  Input input, hidden_input;
-  input.set(context, sorted_, hidden, n * k, hidden);
-  std::vector<kernels::Matmul> products;
-  run_experts(context, products, [&](FeedForward& expert, int64_t first, int64_t count) {
-    products.push_back(expert.gate.forward(input, first, count, gate_ + first * width));
-    products.push_back(expert.up.forward(input, first, count, up_ + first * width));
-  });
-  context.pool.parallel_for(n * k, 16, [&](int64_t begin, int64_t end, int) {
-    context.kernels.silu_mul(gate_ + begin * width, up_ + begin * width, (end - begin) * width,
-                             hidden_ + begin * width);
-  });
-  hidden_input.set(context, hidden_, width, n * k, width);
-  run_experts(context, products, [&](FeedForward& expert, int64_t first, int64_t count) {
-    products.push_back(expert.down.forward(hidden_input, first, count, out + first * hidden));
-  });
-  context.pool.parallel_for(n, 16, [&](int64_t begin, int64_t end, int) {
-    std::fill(y + begin * hidden, y + end * hidden, 0.0f);
-    for (int64_t i = begin * k; i < end * k; ++i)
+  each_chunk(context, n, [&](int64_t first, int64_t count, int64_t) {
+    for (int64_t i = first * k; i < (first + count) * k; ++i)
       context.kernels.add_scaled(weights_[static_cast<size_t>(i)],
                                  out + places_[static_cast<size_t>(i)] * hidden, hidden,
                                  y + i / k * hidden);
   });
-  if (!shared_) return;
-  float* shared = shared_out_buffer_.get(n * hidden);
-  shared_.forward(context, x, n, shared);
-  by_rows(context, n, hidden, shared, 1.0f, y);
 }
 
-// An expert's output is w_e out_e: its weight's derivative is dy . out_e = (W_down^T dy) . h, so
-// the outputs need not be kept.
-void MoeLayer::backward_experts(const Context& context, int64_t n, const float* dy) {
-  const int64_t k = c_.experts_per_token, hidden = c_.hidden_size;
-  const int64_t width = c_.moe_intermediate_size;
-  d_sorted_ = d_sorted_buffer_.get(n * k * hidden);
-  float* dh = d_hidden_buffer_.get(n * k * width);
-  float* dg = d_gate_buffer_.get(n * k * width);
-  float* du = d_up_buffer_.get(n * k * width);
-  float* d_out = out_buffer_.get(n * k * hidden);
-  d_weights_.resize(weights_.size());
-  context.pool.parallel_for(n, 16, [&](int64_t begin, int64_t end, int) {
-    for (int64_t i = begin * k; i < end * k; ++i)
-      std::copy_n(dy + i / k * hidden, hidden, d_out + places_[static_cast<size_t>(i)] * hidden);
-  });
-  Input d_out_input, d_gate, d_up;
-  d_out_input.set(context, d_out, hidden, n * k, hidden);
-  std::vector<kernels::Matmul> products;
-  run_experts(context, products, [&](FeedForward& expert, int64_t first, int64_t count) {
-    products.push_back(expert.down.backward(d_out_input, first, count, dh + first * width));
-  });
-  context.pool.parallel_for(n, 16, [&](int64_t begin, int64_t end, int) {
-    for (int64_t i = begin * k; i < end * k; ++i) {
-      const int64_t at = places_[static_cast<size_t>(i)] * width;
-      const float weight = weights_[static_cast<size_t>(i)];
-      float dot = 0.0f;
-      for (int64_t c = 0; c < width; ++c) {
-        dot += dh[at + c] * hidden_[at + c];
-        dh[at + c] *= weight;
-      }
-      d_weights_[static_cast<size_t>(i)] = dot;
-      silu_mul_backward(gate_ + at, up_ + at, dh + at, width, dg + at, du + at);
-      float* d = d_out + places_[static_cast<size_t>(i)] * hidden;
-      for (int64_t c = 0; c < hidden; ++c) d[c] *= weight;
-    }
-  });
-  d_gate.set(context, dg, width, n * k, width);
-  d_up.set(context, du, width, n * k, width);
+// From the weights' derivatives and the balance loss to those of the scores and the logits.
+void MoeLayer::score_derivatives(const float* frequency, float balance, int64_t row,
+                                 float* out) const {
+  const int64_t k = c_.experts_per_token, experts = c_.experts;
+  const auto scale = static_cast<float>(c_.expert_weights_scale);
+  const float* score = scores_ + row * experts;
+  float sum = 0.0f, mean = 0.0f;
+  for (int64_t e = 0; e < experts; ++e) {
+    sum += score[e];
+    mean += score[e] * frequency[e];
+  }
+  mean /= sum;
+  for (int64_t e = 0; e < experts; ++e) out[e] = balance * (frequency[e] - mean) / sum;
+  const int32_t* chosen = chosen_.data() + row * k;
+  const auto dw = [&](int64_t i) {
+    return sorted_d_weights_[static_cast<size_t>(places_[static_cast<size_t>(row * k + i)])];
+  };
+  float chosen_sum = 1e-20f, dot = 0.0f;
+  for (int64_t i = 0; i < k; ++i) {
+    chosen_sum += score[chosen[i]];
+    dot += dw(i) * score[chosen[i]];
+  }
+  for (int64_t i = 0; i < k; ++i)
+    out[chosen[i]] += c_.normalize_expert_weights ? scale / chosen_sum * (dw(i) - dot / chosen_sum)
+                                                  : scale * dw(i);
+  float weighted = 0.0f;  // of softmax: its derivative is s (ds - sum s ds)
+  for (int64_t e = 0; e < experts; ++e) weighted += score[e] * out[e];
+  for (int64_t e = 0; e < experts; ++e)
+    out[e] = c_.scoring == model::Scoring::softmax ? score[e] * (out[e] - weighted)
+                                                   : out[e] * score[e] * (1.0f - score[e]);
+}
+
+void MoeLayer::backward_scores(const Context& context, const Batch& batch, float balance_weight) {
+  const Timed timed(Part::router_backward);
+  d_scores_ = d_scores_buffer_.get(batch.rows() * c_.experts);
+  const size_t sequences = batch.sequences.size() - 1;
+  for (size_t s = 0; s < sequences; ++s) {
+    const float* frequency = frequencies_.data() + s * static_cast<size_t>(c_.experts);
+    const int64_t begin = batch.sequences[s], end = batch.sequences[s + 1];
+    const float balance =
+        balance_weight / static_cast<float>(end - begin) / static_cast<float>(sequences);
+    context.pool.parallel_for(end - begin, 64, [&](int64_t from, int64_t to, int) {
+      for (int64_t r = begin + from; r < begin + to; ++r)
+        score_derivatives(frequency, balance, r, d_scores_ + r * c_.experts);
+    });
+  }
+}
+
+void MoeLayer::accumulate(const Context& context, const float* x, const OperandRows& rows,
+                          const OperandRows& dy) const {
+  const int64_t n = rows.rows(), hidden = c_.hidden_size, experts = c_.experts;
   std::vector<WeightGradient> gradients;
-  float* more = shared_out_buffer_.get(n * k * hidden);
-  run_experts(context, products, [&](FeedForward& expert, int64_t first, int64_t count) {
-    products.push_back(expert.gate.backward(d_gate, first, count, d_sorted_ + first * hidden));
-    products.push_back(expert.up.backward(d_up, first, count, more + first * hidden));
-    const float* x = sorted_ + first * hidden;
-    gradients.push_back({&expert.gate.weight(), x, dg + first * width, count});
-    gradients.push_back({&expert.up.weight(), x, du + first * width, count});
-    gradients.push_back(
-        {&expert.down.weight(), hidden_ + first * width, d_out + first * hidden, count});
-  });
-  by_rows(context, n * k, hidden, more, 1.0f, d_sorted_);
+  gradients.push_back({&router_.weight(),
+                       {quant::Type::F32, x, hidden, n, hidden},
+                       {quant::Type::F32, d_scores_, experts, n, experts}});
+  if (shared_) shared_.name_gradients(rows.rows(0, n), dy.rows(0, n), shared_rows_, 0, gradients);
+  for (size_t e = 0; e < experts_.size(); ++e) {
+    const int64_t first = offsets_[e], count = offsets_[e + 1] - first;
+    experts_[e].name_gradients(sorted_.rows(first, count), d_sorted_.rows(first, count),
+                               routed_rows_, first, gradients);
+  }
   accumulate_gradients(context, gradients);
 }
 
-// From the weights and the balance loss to the scores, the logits, the router and its input.
-void MoeLayer::backward_router(const Context& context, const Batch& batch, float balance_weight,
-                               const float* x, float* dx) {
-  const Timed timed(Part::router_backward);
-  const int64_t n = batch.rows(), k = c_.experts_per_token, experts = c_.experts;
-  const auto scale = static_cast<float>(c_.expert_weights_scale);
-  float* d = d_scores_buffer_.get(n * experts);
-  const size_t sequences = batch.sequences.size() - 1;
-  for (size_t s = 0; s < sequences; ++s) {
-    const float* frequency = frequencies_.data() + s * static_cast<size_t>(experts);
-    const int64_t begin = batch.sequences[s], end = batch.sequences[s + 1];
-    const float g =
-        balance_weight / static_cast<float>(end - begin) / static_cast<float>(sequences);
-    context.pool.parallel_for(end - begin, 64, [&](int64_t from, int64_t to, int) {
-      for (int64_t r = begin + from; r < begin + to; ++r) {
-        const float* score = scores_ + r * experts;
-        float* dr = d + r * experts;
-        float sum = 0.0f, mean = 0.0f;
-        for (int64_t e = 0; e < experts; ++e) {
-          sum += score[e];
-          mean += score[e] * frequency[e];
-        }
-        mean /= sum;
-        for (int64_t e = 0; e < experts; ++e) dr[e] = g * (frequency[e] - mean) / sum;
-        const int32_t* chosen = chosen_.data() + r * k;
-        const float* dw = d_weights_.data() + r * k;
-        float chosen_sum = 0.0f, dot = 0.0f;
-        for (int64_t i = 0; i < k; ++i) {
-          chosen_sum += score[chosen[i]];
-          dot += dw[i] * score[chosen[i]];
-        }
-        chosen_sum += 1e-20f;
-        for (int64_t i = 0; i < k; ++i)
-          dr[chosen[i]] += c_.normalize_expert_weights
-                               ? scale / chosen_sum * (dw[i] - dot / chosen_sum)
-                               : scale * dw[i];
-        float weighted = 0.0f;  // of softmax: its derivative is s (ds - sum s ds)
-        for (int64_t e = 0; e < experts; ++e) weighted += score[e] * dr[e];
-        for (int64_t e = 0; e < experts; ++e)
-          dr[e] = c_.scoring == model::Scoring::softmax ? score[e] * (dr[e] - weighted)
-                                                        : dr[e] * score[e] * (1.0f - score[e]);
-      }
-    });
-  }
-  router_.backward(exact(context), x, d, n, dx);
-}
-
 void MoeLayer::backward(const Context& context, const Batch& batch, float balance_weight,
-                        const float* x, const float* dy, float* dx) {
+                        const float* x, const OperandRows& rows, const OperandRows& dy, float* dx) {
   const Timed timed(Part::experts_backward);
   const int64_t n = batch.rows(), k = c_.experts_per_token, hidden = c_.hidden_size;
-  backward_experts(context, n, dy);
-  backward_router(context, batch, balance_weight, x, dx);
-  context.pool.parallel_for(n, 16, [&](int64_t begin, int64_t end, int) {
-    for (int64_t i = begin * k; i < end * k; ++i)
-      context.kernels.add_scaled(1.0f, d_sorted_ + places_[static_cast<size_t>(i)] * hidden, hidden,
+  d_sorted_.resize(dy.type(), n * k, hidden);
+  routed_rows_.start_backward(context);
+  if (shared_) shared_rows_.start_backward(context);
+  float* out = sorted_floats().get(n * k * hidden);
+  run_tasks(context, [&](const Task& t) {
+    if (t.expert < 0) {
+      shared_.backward(context, dy.rows(t.first, t.count), shared_rows_, t.first,
+                       dx + t.first * hidden, nullptr, nullptr);
+      return;
+    }
+    gather(dy, t, d_sorted_);
+    experts_[static_cast<size_t>(t.expert)].backward(
+        context, d_sorted_.rows(t.first, t.count), routed_rows_, t.first, out + t.first * hidden,
+        sorted_weights_.data() + t.first, sorted_d_weights_.data() + t.first);
+  });
+  backward_scores(context, batch, balance_weight);
+  each_chunk(context, n, [&](int64_t first, int64_t count, int64_t) {
+    router_.backward(
+        exact(context),
+        {quant::Type::F32, d_scores_ + first * c_.experts, c_.experts, count, c_.experts},
+        dx + first * hidden, hidden, static_cast<bool>(shared_));
+    for (int64_t i = first * k; i < (first + count) * k; ++i)
+      context.kernels.add_scaled(1.0f, out + places_[static_cast<size_t>(i)] * hidden, hidden,
                                  dx + i / k * hidden);
   });
-  if (!shared_) return;
-  float* shared = shared_out_buffer_.get(n * hidden);
-  shared_.backward(context, x, dy, n, shared);
-  by_rows(context, n, hidden, shared, 1.0f, dx);
+  accumulate(context, x, rows, dy);
 }
 
 }  // namespace hadal::train

@@ -9,14 +9,16 @@
 namespace hadal::train {
 namespace {
 
-// Rows whose logits exist at one time: 4 MB for a vocabulary of 4,096.
-constexpr int64_t head_rows = 256;
+// Rows whose derivatives of logits exist at one time: 8 MB for a vocabulary of 4,096 in BF16.
+constexpr int64_t head_rows = 1024;
+// Of these, rows whose logits a thread has at one time: 1 MB.
+constexpr int64_t logit_rows = 64;
 
-void add_rows(const Context& context, int64_t n, int64_t width, const float* from, float* to) {
-  context.pool.parallel_for(n, 16, [&](int64_t begin, int64_t end, int) {
-    context.kernels.add_scaled(1.0f, from + begin * width, (end - begin) * width,
-                               to + begin * width);
-  });
+// Rows through a norm, as operands.
+void normalise(const Context& context, const Norm& norm, const float* x, int64_t first,
+               int64_t count, const OperandRows& out, float* normed) {
+  norm.forward(context, x + first * norm.width(), norm.width(), count, normed, norm.width());
+  out.set_rows(context, first, count, normed);
 }
 
 }  // namespace
@@ -27,12 +29,11 @@ struct Network::Layer {
   FeedForward dense;
   std::unique_ptr<MoeLayer> moe;
   // Kept by forward: the residual stream behind attention and behind the layer, both norms.
-  Buffer normed_buffer, middle_buffer, ffn_normed_buffer, out_buffer;
-  float* normed = nullptr;      // [n, hidden]
-  float* middle = nullptr;      // [n, hidden]
-  float* ffn_normed = nullptr;  // [n, hidden]
-  float* out = nullptr;         // [n, hidden]
-  Buffer d_normed_buffer;
+  Buffer middle_buffer, out_buffer;
+  float* middle = nullptr;         // [n, hidden]
+  float* out = nullptr;            // [n, hidden]
+  OperandRows normed, ffn_normed;  // [n, hidden]
+  FeedForwardRows dense_rows;
 
   Layer(const model::ModelConfig& config, Parameters& parameters, const std::string& prefix,
         bool with_experts)
@@ -73,14 +74,14 @@ struct Network::Mtp {
   Layer layer;
   Rows data;                  // row i of a document: token i + 1 and target i + 2
   std::vector<int64_t> rows;  // where its rows lie in the main batch
-  Buffer embedded_buffer, hidden_buffer, joined_buffer, x_buffer, normed_buffer, d_buffer,
-      d_joined_buffer;
+  Buffer embedded_buffer, hidden_buffer, x_buffer, normed_buffer, d_buffer, d_joined_buffer;
   float* embedded = nullptr;  // [n, hidden]
   float* hidden = nullptr;    // [n, hidden]: the main model's
-  float* joined = nullptr;    // [n, 2 hidden]: both normalised
-  float* x = nullptr;         // [n, hidden]
-  float* normed = nullptr;    // [n, hidden]
-  float* d = nullptr;         // [n, hidden]
+  OperandRows joined, d_x;    // [n, 2 hidden]: both normalised; [n, hidden]
+  ColumnSums enorm_sums, hnorm_sums;
+  float* x = nullptr;       // [n, hidden]
+  float* normed = nullptr;  // [n, hidden]
+  float* d = nullptr;       // [n, hidden]
 
   Mtp(const model::ModelConfig& config, Parameters& parameters, const std::string& prefix)
       : enorm(parameters, prefix + "enorm", config.hidden_size, config.rms_norm_eps),
@@ -141,26 +142,25 @@ std::vector<MoeLayer*> Network::moe_layers() {
   return out;
 }
 
-void Network::embed(const Context& context, const std::vector<int32_t>& tokens, float* out,
-                    int64_t stride) {
+void Network::embed(const Context& context, const std::vector<int32_t>& tokens, float* out) {
   const Timed timed(Part::embedding);
   const int64_t hidden = config_.hidden_size;
-  context.pool.parallel_for(
-      static_cast<int64_t>(tokens.size()), 16, [&](int64_t begin, int64_t end, int) {
-        for (int64_t r = begin; r < end; ++r)
-          std::copy_n(embedding_->value + tokens[static_cast<size_t>(r)] * hidden, hidden,
-                      out + r * stride);
-      });
+  each_chunk(context, static_cast<int64_t>(tokens.size()),
+             [&](int64_t first, int64_t count, int64_t) {
+               for (int64_t r = first; r < first + count; ++r)
+                 std::copy_n(embedding_->value + tokens[static_cast<size_t>(r)] * hidden, hidden,
+                             out + r * hidden);
+             });
 }
 
 // Every thread has its own columns, so that rows add in order.
 void Network::embed_backward(const Context& context, const std::vector<int32_t>& tokens,
-                             const float* d, int64_t stride) {
+                             const float* d) {
   const Timed timed(Part::embedding);
   const int64_t hidden = config_.hidden_size;
-  context.pool.parallel_for(hidden, 64, [&](int64_t begin, int64_t end, int) {
+  context.pool.parallel_for(hidden, 32, [&](int64_t begin, int64_t end, int) {
     for (size_t r = 0; r < tokens.size(); ++r)
-      context.kernels.add_scaled(1.0f, d + static_cast<int64_t>(r) * stride + begin, end - begin,
+      context.kernels.add_scaled(1.0f, d + static_cast<int64_t>(r) * hidden + begin, end - begin,
                                  embedding_->gradient + tokens[r] * hidden + begin);
   });
 }
@@ -182,40 +182,83 @@ void Network::forward_layer(const Context& context, const Rows& rows, Layer& lay
   const Timed timed(Part::norms);
   const Batch& batch = rows.batch;
   const int64_t n = batch.rows(), hidden = config_.hidden_size;
-  layer.normed = layer.normed_buffer.get(n * hidden);
+  layer.normed.resize(operand_type(context), n, hidden);
+  layer.ffn_normed.resize(operand_type(context), n, hidden);
   layer.middle = layer.middle_buffer.get(n * hidden);
-  layer.ffn_normed = layer.ffn_normed_buffer.get(n * hidden);
   layer.out = layer.out_buffer.get(n * hidden);
-  layer.attention_norm.forward(context, x, hidden, n, layer.normed, hidden);
+  each_chunk(context, n, [&](int64_t first, int64_t count, int64_t) {
+    normalise(context, layer.attention_norm, x, first, count, layer.normed,
+              thread_floats(0, count * hidden));
+    std::copy_n(x + first * hidden, count * hidden, layer.middle + first * hidden);
+  });
   layer.attention->forward(context, batch, angles(rows), layer.normed, layer.middle);
-  add_rows(context, n, hidden, x, layer.middle);
-  layer.ffn_norm.forward(context, layer.middle, hidden, n, layer.ffn_normed, hidden);
+  float* router_input = router_buffer_.get(n * hidden);
+  each_chunk(context, n, [&](int64_t first, int64_t count, int64_t) {
+    normalise(context, layer.ffn_norm, layer.middle, first, count, layer.ffn_normed,
+              router_input + first * hidden);
+    std::copy_n(layer.middle + first * hidden, count * hidden, layer.out + first * hidden);
+  });
   if (layer.moe) {
-    layer.moe->forward(context, batch, layer.ffn_normed, layer.out);
-  } else {
-    const Timed dense(Part::feed_forward);
-    layer.dense.forward(context, layer.ffn_normed, n, layer.out);
+    layer.moe->forward(context, batch, router_input, layer.ffn_normed, layer.out);
+    return;
   }
-  add_rows(context, n, hidden, layer.middle, layer.out);
+  const Timed dense(Part::feed_forward);
+  layer.dense_rows.start(context, n, config_.intermediate_size);
+  each_chunk(context, n, [&](int64_t first, int64_t count, int64_t) {
+    layer.dense.forward(context, layer.ffn_normed.rows(first, count), layer.dense_rows, first,
+                        layer.out + first * hidden, true);
+  });
+}
+
+// d_normed_ [n, hidden] of the derivative behind the feed-forward part, which d_rows_ holds.
+void Network::backward_feed_forward(const Context& context, const Rows& rows,
+                                    const LossWeights& weights, Layer& layer) {
+  const int64_t n = rows.batch.rows(), hidden = config_.hidden_size;
+  if (layer.moe) {
+    layer.moe->backward(context, rows.batch, weights.all * weights.balance,
+                        router_buffer_.get(n * hidden), layer.ffn_normed, d_rows_, d_normed_);
+    return;
+  }
+  const Timed timed(Part::feed_backward);
+  layer.dense_rows.start_backward(context);
+  each_chunk(context, n, [&](int64_t first, int64_t count, int64_t) {
+    layer.dense.backward(context, d_rows_.rows(first, count), layer.dense_rows, first,
+                         d_normed_ + first * hidden, nullptr, nullptr);
+  });
+  std::vector<WeightGradient> gradients;
+  layer.dense.name_gradients(layer.ffn_normed.rows(0, n), d_rows_.rows(0, n), layer.dense_rows, 0,
+                             gradients);
+  accumulate_gradients(context, gradients);
 }
 
 // d [n, hidden]: the derivative behind the layer, and then in front of it.
 void Network::backward_layer(const Context& context, const Rows& rows, const LossWeights& weights,
                              Layer& layer, const float* x, float* d) {
   const Timed timed(Part::norms);
-  const Batch& batch = rows.batch;
-  const int64_t n = batch.rows(), hidden = config_.hidden_size;
-  float* d_normed = layer.d_normed_buffer.get(n * hidden);
-  if (layer.moe) {
-    layer.moe->backward(context, batch, weights.all * weights.balance, layer.ffn_normed, d,
-                        d_normed);
-  } else {
-    const Timed dense(Part::feed_backward);
-    layer.dense.backward(context, layer.ffn_normed, d, n, d_normed);
-  }
-  layer.ffn_norm.backward(context, layer.middle, hidden, d_normed, hidden, n, d, hidden, true);
-  layer.attention->backward(context, batch, angles(rows), layer.normed, d, d_normed);
-  layer.attention_norm.backward(context, x, hidden, d_normed, hidden, n, d, hidden, true);
+  const int64_t n = rows.batch.rows(), hidden = config_.hidden_size;
+  d_normed_ = d_normed_buffer_.get(n * hidden);
+  d_rows_.resize(operand_type(context), n, hidden);
+  float* router_input = router_buffer_.get(n * hidden);
+  each_chunk(context, n, [&](int64_t first, int64_t count, int64_t) {
+    d_rows_.set_rows(context, first, count, d + first * hidden);
+    if (layer.moe)  // the router's input once more
+      layer.ffn_norm.forward(context, layer.middle + first * hidden, hidden, count,
+                             router_input + first * hidden, hidden);
+  });
+  backward_feed_forward(context, rows, weights, layer);
+  const auto norm_backward = [&](const Norm& norm, const float* in) {
+    norm_sums_.start(chunks_of(n), hidden);
+    each_chunk(context, n, [&](int64_t first, int64_t count, int64_t chunk) {
+      const int64_t at = first * hidden;
+      norm.backward(context, in + at, hidden, d_normed_ + at, hidden, count, d + at, hidden, true,
+                    norm_sums_.of(chunk));
+      d_rows_.set_rows(context, first, count, d + at);
+    });
+    norm_sums_.add_to(context, norm.weight().gradient);
+  };
+  norm_backward(layer.ffn_norm, layer.middle);
+  layer.attention->backward(context, rows.batch, angles(rows), layer.normed, d_rows_, d_normed_);
+  norm_backward(layer.attention_norm, x);
 }
 
 // Cross-entropy of rows h [n, hidden] with their targets, `weight` times its mean in dh (null: no
@@ -231,35 +274,50 @@ Network::HeadResult Network::head(const Context& context, const float* h,
     return result;
   }
   const float scale = weight / static_cast<float>(result.targets);
-  float* logits = logits_buffer_.get(std::min(n, head_rows) * vocab);
-  std::vector<double> losses(static_cast<size_t>(head_rows));
-  for (int64_t first = 0; first < n; first += head_rows) {
-    const int64_t rows = std::min(head_rows, n - first);
-    head_.forward(context, h + first * hidden, rows, logits);
-    context.pool.parallel_for(rows, 4, [&](int64_t begin, int64_t end, int) {
-      for (int64_t r = begin; r < end; ++r) {
-        float* row = logits + r * vocab;
-        const int32_t target = targets[static_cast<size_t>(first + r)];
-        losses[static_cast<size_t>(r)] = 0;
-        if (target < 0) {
-          std::fill_n(row, vocab, 0.0f);
-          continue;
+  losses_.assign(static_cast<size_t>(n), 0.0);
+  for (int64_t block = 0; block < n; block += head_rows) {
+    const int64_t rows = std::min(head_rows, n - block);
+    head_rows_.resize(operand_type(context), rows, hidden);
+    d_logits_.resize(operand_type(context), rows, vocab);
+    context.pool.parallel_for(rows, logit_rows, [&](int64_t begin, int64_t end, int) {
+      for (int64_t first = begin; first < end; first += logit_rows) {
+        const int64_t count = std::min(logit_rows, end - first);
+        float* logits = thread_floats(0, count * vocab);
+        head_rows_.set_rows(context, first, count, h + (block + first) * hidden);
+        head_.forward(context, head_rows_.rows(first, count), logits, vocab);
+        for (int64_t r = 0; r < count; ++r) {
+          const auto at = static_cast<size_t>(block + first + r);
+          losses_[at] = cross_entropy(context, targets[at], scale, logits + r * vocab);
         }
-        const float top = *std::max_element(row, row + vocab);
-        const double at_target = static_cast<double>(row[target]) - static_cast<double>(top);
-        const float sum = context.kernels.softmax(row, vocab);
-        losses[static_cast<size_t>(r)] = std::log(static_cast<double>(sum)) - at_target;
-        const float factor = scale / sum;
-        for (int64_t c = 0; c < vocab; ++c) row[c] *= factor;
-        row[target] -= scale;
+        if (dh == nullptr) continue;
+        d_logits_.set_rows(context, first, count, logits);
+        head_.backward(context, d_logits_.rows(first, count), dh + (block + first) * hidden,
+                       hidden);
       }
     });
-    for (int64_t r = 0; r < rows; ++r) result.loss += losses[static_cast<size_t>(r)];
-    if (dh != nullptr)
-      head_.backward(context, h + first * hidden, logits, rows, dh + first * hidden);
+    if (dh == nullptr) continue;
+    const WeightGradient gradients[] = {
+        {&head_.weight(), head_rows_.rows(0, rows), d_logits_.rows(0, rows)}};
+    accumulate_gradients(context, gradients);
   }
+  for (const double loss : losses_) result.loss += loss;
   result.loss /= static_cast<double>(result.targets);
   return result;
+}
+
+// The loss of a row of logits, in whose place come their derivatives, `scale` times; -1: none.
+double Network::cross_entropy(const Context& context, int32_t target, float scale,
+                              float* logits) const {
+  if (target < 0) {
+    std::fill_n(logits, config_.vocab_size, 0.0f);
+    return 0;
+  }
+  const auto at_target = static_cast<double>(logits[target]);
+  float top = 0;
+  const float sum = context.kernels.softmax_scaled(logits, config_.vocab_size, 1.0f, &top);
+  context.kernels.scale(scale / sum, logits, config_.vocab_size, logits);
+  logits[target] -= scale;
+  return std::log(static_cast<double>(sum)) - (at_target - static_cast<double>(top));
 }
 
 // x_i = eh_proj [enorm(emb(t_{i+1})) ; hnorm(h_i)], one layer, a norm, the main head: row i
@@ -290,19 +348,26 @@ void Network::mtp_forward(const Context& context, const Batch& batch, const floa
   m.data.batch.sequences.push_back(n);
   m.embedded = m.embedded_buffer.get(n * hidden);
   m.hidden = m.hidden_buffer.get(n * hidden);
-  m.joined = m.joined_buffer.get(n * 2 * hidden);
+  m.joined.resize(operand_type(context), n, 2 * hidden);
   m.x = m.x_buffer.get(n * hidden);
   m.normed = m.normed_buffer.get(n * hidden);
-  embed(context, m.data.batch.tokens, m.embedded, hidden);
-  for (int64_t i = 0; i < n; ++i)
-    std::copy_n(final_hidden + m.rows[static_cast<size_t>(i)] * hidden, hidden,
-                m.hidden + i * hidden);
-  m.enorm.forward(context, m.embedded, hidden, n, m.joined, 2 * hidden);
-  m.hnorm.forward(context, m.hidden, hidden, n, m.joined + hidden, 2 * hidden);
-  m.eh_proj.forward(context, m.joined, n, m.x);
+  embed(context, m.data.batch.tokens, m.embedded);
+  each_chunk(context, n, [&](int64_t first, int64_t count, int64_t) {
+    float* joined = thread_floats(0, count * 2 * hidden);
+    for (int64_t i = first; i < first + count; ++i)
+      std::copy_n(final_hidden + m.rows[static_cast<size_t>(i)] * hidden, hidden,
+                  m.hidden + i * hidden);
+    m.enorm.forward(context, m.embedded + first * hidden, hidden, count, joined, 2 * hidden);
+    m.hnorm.forward(context, m.hidden + first * hidden, hidden, count, joined + hidden, 2 * hidden);
+    m.joined.set_rows(context, first, count, joined);
+    m.eh_proj.forward(context, m.joined.rows(first, count), m.x + first * hidden, hidden);
+  });
   set_angles(m.data);
   forward_layer(context, m.data, m.layer, m.x);
-  m.norm.forward(context, m.layer.out, hidden, n, m.normed, hidden);
+  each_chunk(context, n, [&](int64_t first, int64_t count, int64_t) {
+    m.norm.forward(context, m.layer.out + first * hidden, hidden, count, m.normed + first * hidden,
+                   hidden);
+  });
 }
 
 // m.d holds the derivative of the normalised rows.
@@ -310,18 +375,44 @@ void Network::mtp_backward(const Context& context, const LossWeights& weights,
                            float* d_final_hidden) {
   Mtp& m = *mtp_;
   const int64_t hidden = config_.hidden_size, n = m.data.batch.rows();
-  m.norm.backward(context, m.layer.out, hidden, m.d, hidden, n, m.d, hidden, false);
+  final_norm_backward(context, m.norm, m.layer.out, n, m.d);
   backward_layer(context, m.data, weights, m.layer, m.x, m.d);
-  float* d_joined = m.d_joined_buffer.get(n * 2 * hidden);
-  m.eh_proj.backward(context, m.joined, m.d, n, d_joined);
-  m.enorm.backward(context, m.embedded, hidden, d_joined, 2 * hidden, n, d_joined, 2 * hidden,
-                   false);
-  embed_backward(context, m.data.batch.tokens, d_joined, 2 * hidden);
-  m.hnorm.backward(context, m.hidden, hidden, d_joined + hidden, 2 * hidden, n, d_joined + hidden,
-                   2 * hidden, false);
-  for (int64_t i = 0; i < n; ++i)
-    context.kernels.add_scaled(1.0f, d_joined + i * 2 * hidden + hidden, hidden,
-                               d_final_hidden + m.rows[static_cast<size_t>(i)] * hidden);
+  m.d_x.resize(operand_type(context), n, hidden);
+  m.enorm_sums.start(chunks_of(n), hidden);
+  m.hnorm_sums.start(chunks_of(n), hidden);
+  float* d_embedded = m.d_joined_buffer.get(n * hidden);
+  each_chunk(context, n, [&](int64_t first, int64_t count, int64_t chunk) {
+    float* d_joined = thread_floats(0, count * 2 * hidden);
+    float* d_hidden = d_joined + hidden;
+    m.d_x.set_rows(context, first, count, m.d + first * hidden);
+    m.eh_proj.backward(context, m.d_x.rows(first, count), d_joined, 2 * hidden);
+    m.enorm.backward(context, m.embedded + first * hidden, hidden, d_joined, 2 * hidden, count,
+                     d_embedded + first * hidden, hidden, false, m.enorm_sums.of(chunk));
+    m.hnorm.backward(context, m.hidden + first * hidden, hidden, d_hidden, 2 * hidden, count,
+                     d_hidden, 2 * hidden, false, m.hnorm_sums.of(chunk));
+    for (int64_t i = 0; i < count; ++i)  // no two of the rows are the same
+      context.kernels.add_scaled(1.0f, d_hidden + i * 2 * hidden, hidden,
+                                 d_final_hidden + m.rows[static_cast<size_t>(first + i)] * hidden);
+  });
+  m.enorm_sums.add_to(context, m.enorm.weight().gradient);
+  m.hnorm_sums.add_to(context, m.hnorm.weight().gradient);
+  const WeightGradient gradients[] = {{&m.eh_proj.weight(), m.joined.rows(0, n), m.d_x.rows(0, n)}};
+  accumulate_gradients(context, gradients);
+  embed_backward(context, m.data.batch.tokens, d_embedded);
+}
+
+// d [n, hidden] from behind a norm of x to in front of it.
+void Network::final_norm_backward(const Context& context, const Norm& norm, const float* x,
+                                  int64_t n, float* d) {
+  const Timed timed(Part::norms);
+  const int64_t hidden = config_.hidden_size;
+  norm_sums_.start(chunks_of(n), hidden);
+  each_chunk(context, n, [&](int64_t first, int64_t count, int64_t chunk) {
+    float* rows = d + first * hidden;
+    norm.backward(context, x + first * hidden, hidden, rows, hidden, count, rows, hidden, false,
+                  norm_sums_.of(chunk));
+  });
+  norm_sums_.add_to(context, norm.weight().gradient);
 }
 
 Losses Network::step(const Context& context, const Batch& batch, const LossWeights& weights,
@@ -333,14 +424,17 @@ Losses Network::step(const Context& context, const Batch& batch, const LossWeigh
   rows_.batch = batch;
   set_angles(rows_);
   float* x = x_buffer_.get(n * hidden);
-  embed(context, batch.tokens, x, hidden);
+  embed(context, batch.tokens, x);
   const float* in = x;
   for (auto& layer : layers_) {
     forward_layer(context, rows_, *layer, in);
     in = layer->out;
   }
   float* final_hidden = final_buffer_.get(n * hidden);
-  final_norm_.forward(context, in, hidden, n, final_hidden, hidden);
+  each_chunk(context, n, [&](int64_t first, int64_t count, int64_t) {
+    final_norm_.forward(context, in + first * hidden, hidden, count, final_hidden + first * hidden,
+                        hidden);
+  });
   float* d_final = gradients ? d_final_buffer_.get(n * hidden) : nullptr;
   const HeadResult main = head(context, final_hidden, batch.targets, weights.all, d_final);
   Losses losses{main.loss, 0, 0, 0, main.targets};
@@ -357,11 +451,11 @@ Losses Network::step(const Context& context, const Batch& batch, const LossWeigh
   losses.total = losses.cross_entropy + static_cast<double>(weights.mtp) * losses.mtp +
                  static_cast<double>(weights.balance) * losses.balance;
   if (!gradients) return losses;
-  float* d = d_buffer_.get(n * hidden);
-  final_norm_.backward(context, in, hidden, d_final, hidden, n, d, hidden, false);
+  float* d = d_final;
+  final_norm_backward(context, final_norm_, in, n, d);
   for (size_t i = layers_.size(); i-- > 0;)
     backward_layer(context, rows_, weights, *layers_[i], i > 0 ? layers_[i - 1]->out : x, d);
-  embed_backward(context, batch.tokens, d, hidden);
+  embed_backward(context, batch.tokens, d);
   return losses;
 }
 

@@ -67,16 +67,19 @@ class Network {
   void set_angles(Rows& rows) const;
   Angles angles(const Rows& rows) const;
   void forward_layer(const Context& context, const Rows& rows, Layer& layer, const float* x);
+  void backward_feed_forward(const Context& context, const Rows& rows, const LossWeights& weights,
+                             Layer& layer);
   void backward_layer(const Context& context, const Rows& rows, const LossWeights& weights,
                       Layer& layer, const float* x, float* d);
+  void final_norm_backward(const Context& context, const Norm& norm, const float* x, int64_t n,
+                           float* d);
   HeadResult head(const Context& context, const float* h, const std::vector<int32_t>& targets,
                   float weight, float* dh);
+  double cross_entropy(const Context& context, int32_t target, float scale, float* logits) const;
   void mtp_forward(const Context& context, const Batch& batch, const float* final_hidden);
   void mtp_backward(const Context& context, const LossWeights& weights, float* d_final_hidden);
-  void embed(const Context& context, const std::vector<int32_t>& tokens, float* out,
-             int64_t stride);
-  void embed_backward(const Context& context, const std::vector<int32_t>& tokens, const float* d,
-                      int64_t stride);
+  void embed(const Context& context, const std::vector<int32_t>& tokens, float* out);
+  void embed_backward(const Context& context, const std::vector<int32_t>& tokens, const float* d);
 
   const model::ModelConfig config_;
   Parameters parameters_;
@@ -87,7 +90,13 @@ class Network {
   std::vector<std::unique_ptr<Layer>> layers_;
   std::unique_ptr<Mtp> mtp_;
   Rows rows_;
-  Buffer x_buffer_, final_buffer_, d_buffer_, d_final_buffer_, logits_buffer_, head_buffer_;
+  Buffer x_buffer_, final_buffer_, d_final_buffer_;
+  // What layers and heads need for a moment only.
+  Buffer router_buffer_, d_normed_buffer_;
+  float* d_normed_ = nullptr;                  // [n, hidden]: behind the norm in hand
+  OperandRows d_rows_, head_rows_, d_logits_;  // [n, hidden]: behind the part in hand; of a head
+  ColumnSums norm_sums_;
+  std::vector<double> losses_;  // by row of a head
 };
 
 }  // namespace hadal::train

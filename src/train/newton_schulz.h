@@ -21,7 +21,7 @@ class NewtonSchulz {
   kernels::Matrix operand(const Context& context, const float* x, int64_t rows, int64_t cols,
                           Buffer& storage);
   ThreadPool alone_{1};
-  Input input_;
+  model::Input input_;
   Buffer x_, products_, squares_, matrix_, transposed_;
 };
 

@@ -111,4 +111,15 @@ void round_bf16(float* x, int64_t n);
 void float_to_bf16(const float* x, int64_t n, uint16_t* y);
 void q8_0_to_bf16(const void* blocks, int64_t n, uint16_t* y);
 
+void product(const PanelProduct& m);
+float dot(const float* a, const float* b, int64_t n);
+void scale(float a, const float* x, int64_t n, float* y);
+float softmax_scaled(float* x, int64_t n, float scale, float* top);
+void score_derivatives(float* s, float* dp, int64_t n, float scale, const float* log_sums,
+                       const float* d);
+void silu_mul_backward(const float* g, const float* u, const float* dh, float weight, int64_t n,
+                       float* dg, float* du, float* h);
+void rms_norm_backward(const float* x, const float* w, const float* dy, float eps, int64_t n,
+                       bool add, float* dx, float* dw);
+
 }  // namespace hadal::kernels::avx2

@@ -29,6 +29,13 @@ Table make_table() {
   table.round_bf16 = round_bf16;
   table.float_to_bf16 = float_to_bf16;
   table.q8_0_to_bf16 = q8_0_to_bf16;
+  table.product = product;
+  table.dot = dot;
+  table.scale = scale;
+  table.softmax_scaled = softmax_scaled;
+  table.score_derivatives = score_derivatives;
+  table.silu_mul_backward = silu_mul_backward;
+  table.rms_norm_backward = rms_norm_backward;
   return table;
 }
 

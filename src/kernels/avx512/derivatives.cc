@@ -130,7 +130,7 @@ void silu_mul_backward(const float* g, const float* u, const float* dh, float we
     const Floats s = mul_floats(gate, q), e = mul_floats(w, get(dh + i, count));
     put(du + i, count, mul_floats(e, s));
     put(dg + i, count, mul_floats(mul_floats(e, up), fma(s, sub_floats(one, q), q)));
-    put(h + i, count, mul_floats(w, mul_floats(s, up)));
+    put(h + i, count, mul_floats(s, up));
   });
 }
 

@@ -1,5 +1,5 @@
 // Panels of operands, and operands transposed.
-#include "kernels/amx/values.h"
+#include "kernels/avx512/pairs.h"
 #include "kernels/avx512/product_entries.h"
 #include "kernels/avx512/transpose.h"
 

@@ -44,7 +44,7 @@ void silu_mul_backward(const float* g, const float* u, const float* dh, float we
     const float s = g[i] * q, e = weight * dh[i], up = u[i];
     du[i] = e * s;
     dg[i] = e * up * __builtin_fmaf(s, 1.0f - q, q);
-    h[i] = weight * (s * up);
+    h[i] = s * up;
   }
 }
 
