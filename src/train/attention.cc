@@ -12,6 +12,10 @@ using quant::Type;
 
 // Queries that meet their keys together: keys beyond the last of them are left out.
 constexpr int64_t block = 64;
+// Queries whose weights are kept together in the backward pass, so that the sums of keys and values
+// are taken up and put down as rarely.
+constexpr int64_t span = 512;
+constexpr int64_t span_stride = span + 32;
 
 Operand view(Type type, const void* data, int64_t stride, int64_t rows, int64_t cols) {
   return {type, data, stride, rows, cols};
@@ -95,7 +99,7 @@ void CausalAttention::forward(const Context& context, const Batch& batch, const 
       s.k.columns(context, in.k.part(first, n, kv * key, key));
       const Panels& v = s.v.rows(context, in.v.part(first, n, kv * value, value));
       for (int64_t i = 0; i < n; i += block) {
-        const int64_t rows = std::min(block, n - i), keys = i + rows, stride = padded_row(keys);
+        const int64_t rows = std::min(block, n - i), keys = i + rows, stride = row_stride(keys);
         float* scores = s.scores.get(rows * stride);
         product(context, in.q.part(first + i, rows, h * key, key), s.k.first(keys), scores, stride);
         float inverses[block];
@@ -127,41 +131,68 @@ struct BackwardTask {
   float *dq, *dk, *dv;
   int64_t q_stride, k_stride, v_stride;
 
-  // Queries [i, i + rows) with the keys up to them: dV += P^T dO, dP = dO V^T,
-  // dS = P (dP - delta) scale, dQ = dS K, dK += dS^T Q. k_rows: panels of K.
-  void run(int64_t i, int64_t rows, const Panels& k_rows, Head& s) const {
-    const Type type = q.type;
-    const int64_t keys = i + rows;
-    const auto queries = [&](const Operand& x) {
-      const auto* data = static_cast<const std::byte*>(x.data) + i * x.stride * operand_bytes(type);
-      return view(type, data, x.stride, rows, x.cols);
-    };
-    const auto upto = [&](const Operand& x) { return view(type, x.data, x.stride, keys, x.cols); };
-    float* p = s.scores.get(keys * block);
-    float* ds = s.derivatives.get(keys * block);
-    product(context, upto(k), s.q_columns.columns(context, queries(q)), p, block);
-    product(context, upto(v), s.d_o_columns.columns(context, queries(d_o)), ds, block);
+  Operand rows_of(const Operand& x, int64_t first, int64_t count) const {
+    const auto* data =
+        static_cast<const std::byte*>(x.data) + first * x.stride * operand_bytes(x.type);
+    return view(x.type, data, x.stride, count, x.cols);
+  }
+
+  // P^T and dS^T of queries [i, i + rows) with the keys up to them, as columns of operands p and
+  // ds: dP = dO V^T, dS = P (dP - delta) scale.
+  void weigh(int64_t i, int64_t rows, Head& s, std::byte* p, std::byte* ds) const {
+    const int64_t keys = i + rows, bytes = operand_bytes(q.type);
+    float* scores = s.scores.get(keys * block);
+    float* derivatives = s.derivatives.get(keys * block);
+    product(context, rows_of(k, 0, keys), s.q_columns.columns(context, rows_of(q, i, rows)), scores,
+            block);
+    product(context, rows_of(v, 0, keys), s.d_o_columns.columns(context, rows_of(d_o, i, rows)),
+            derivatives, block);
     for (int64_t j = 0; j < keys; ++j) {
-      float* pj = p + j * block;
-      float* dsj = ds + j * block;
+      float* pj = scores + j * block;
+      float* dsj = derivatives + j * block;
       context.kernels.score_derivatives(pj, dsj, rows, shape.scale, log_sums + i, deltas + i);
       const int64_t blind = std::max<int64_t>(0, j - i);  // queries before this key
       std::fill_n(pj, blind, 0.0f);
       std::fill_n(dsj, blind, 0.0f);
       std::fill(pj + rows, pj + block, 0.0f);
       std::fill(dsj + rows, dsj + block, 0.0f);
+      to_operand(context, q.type, pj, block, p + j * span_stride * bytes);
+      to_operand(context, q.type, dsj, block, ds + j * span_stride * bytes);
     }
-    const void* pt = operands(context, type, p, keys * block, s.weights);
-    const void* dst = operands(context, type, ds, keys * block, s.score_derivatives);
-    product(context, view(type, pt, block, keys, rows), s.d_o_rows.rows(context, queries(d_o)), dv,
-            v_stride, true);
-    product(context, view(type, dst, block, keys, rows), s.q_rows.rows(context, queries(q)), dk,
-            k_stride, true);
-    const int64_t stride = padded_row(keys);
-    void* transposed = s.transposed.bytes(rows * stride * operand_bytes(type));
-    context.kernels.transpose({view(type, dst, block, keys, rows), transposed, stride});
-    product(context, view(type, transposed, stride, rows, keys), k_rows, dq + i * q_stride,
-            q_stride);
+  }
+
+  // Sums [keys, panels.cols] += weights [keys, queries] times panels of the queries from `first`
+  // on; keys after a query have no weight for it.
+  void add_keys(const std::byte* weights, int64_t first, int64_t count, const Panels& panels,
+                float* sums, int64_t stride) const {
+    const auto add = [&](int64_t key, int64_t keys, int64_t unseeing) {
+      const std::byte* from = weights + (key * span_stride + unseeing) * operand_bytes(q.type);
+      product(context, view(q.type, from, span_stride, keys, count - unseeing),
+              {panels.data + kernels::panel_bytes(q.type, unseeing), panels.stride,
+               panels.k - unseeing, panels.cols},
+              sums + key * stride, stride, true);
+    };
+    if (first > 0) add(0, first, 0);
+    for (int64_t j = 0; j < count; j += block) add(first + j, std::min(block, count - j), j);
+  }
+
+  // Queries [first, first + count): dV += P^T dO, dQ = dS K, dK += dS^T Q. k_rows: panels of K.
+  void run(int64_t first, int64_t count, const Panels& k_rows, Head& s) const {
+    const int64_t keys = first + count, bytes = operand_bytes(q.type);
+    std::byte* p = s.weights.bytes(keys * span_stride * bytes);
+    std::byte* ds = s.score_derivatives.bytes(keys * span_stride * bytes);
+    for (int64_t i = first; i < keys; i += block) {
+      const int64_t rows = std::min(block, keys - i), at = (i - first) * bytes;
+      weigh(i, rows, s, p + at, ds + at);
+      const int64_t seen = i + rows, stride = row_stride(seen);
+      std::byte* transposed = s.transposed.bytes(rows * stride * bytes);
+      context.kernels.transpose(
+          {view(q.type, ds + at, span_stride, seen, rows), transposed, stride});
+      product(context, view(q.type, transposed, stride, rows, seen), k_rows, dq + i * q_stride,
+              q_stride);
+    }
+    add_keys(p, first, count, s.d_o_rows.rows(context, rows_of(d_o, first, count)), dv, v_stride);
+    add_keys(ds, first, count, s.q_rows.rows(context, rows_of(q, first, count)), dk, k_stride);
   }
 };
 
@@ -210,7 +241,7 @@ void CausalAttention::backward(const Context& context, const Batch& batch,
                                q_stride,
                                k_stride,
                                v_stride};
-        for (int64_t i = 0; i < n; i += block) one.run(i, std::min(block, n - i), k_rows, s);
+        for (int64_t i = 0; i < n; i += span) one.run(i, std::min(span, n - i), k_rows, s);
       }
     }
   });

@@ -39,8 +39,8 @@ void rotate_rows(const Context& context, const ModelConfig& config, const Angles
 // deltas [heads, n] of rows [first, first + count): do . o of each head.
 void set_deltas(const Context& context, const OperandRows& o, const float* d_o, int64_t first,
                 int64_t count, int64_t heads, float* deltas) {
-  const int64_t width = o.cols() / heads, bytes = o.stride() * operand_bytes(o.type());
-  const kernels::Matrix rows = {o.type(), o.at(0), o.rows(), o.cols(), bytes, nullptr, 0};
+  const int64_t width = o.cols() / heads;
+  const kernels::Matrix rows = o.matrix();
   float* row = thread_floats(7, o.cols());
   for (int64_t r = 0; r < count; ++r) {
     context.kernels.decode_row(&rows, first + r, row);
@@ -95,7 +95,7 @@ class MlaLayer final : public AttentionLayer {
   }
 
   void forward(const Context& context, const Batch& batch, const Angles& angles,
-               const OperandRows& x, float* y) override {
+               const OperandRows& x, const float* residual, float* y) override {
     const Timed timed(Part::projections_forward);
     const int64_t n = batch.rows(), heads = c_.heads, hidden = c_.hidden_size;
     const quant::Type type = operand_type(context);
@@ -116,6 +116,7 @@ class MlaLayer final : public AttentionLayer {
     });
     attention_.forward(context, batch, {q_, k_, v_}, out_, log_sums_);
     each_chunk(context, n, [&](int64_t first, int64_t count, int64_t) {
+      std::copy_n(residual + first * hidden, count * hidden, y + first * hidden);
       o_.forward(context, out_.rows(first, count), y + first * hidden, hidden, true);
     });
   }
@@ -188,12 +189,13 @@ class MlaLayer final : public AttentionLayer {
   void project_keys(const Context& context, const Angles& angles, const OperandRows& x,
                     int64_t first, int64_t count) {
     const int64_t nope = c_.qk_nope_dim, rope = c_.qk_rope_dim, v_dim = c_.v_dim;
-    float* kv = kv_ + first * entry();
+    float* kv = thread_floats(2, count * entry());
     float* normed = thread_floats(0, count * latent_);
     kv_a_.forward(context, x.rows(first, count), kv, entry());
     kv_a_norm_.forward(context, kv, entry(), count, normed, latent_);
     c_kv_.set_rows(context, first, count, normed);
     rotate_rows(context, c_, angles, first, count, 1, entry(), false, kv);
+    std::copy_n(kv, count * entry(), kv_ + first * entry());
     float* up = thread_floats(1, count * kv_b_.rows());
     kv_b_.forward(context, c_kv_.rows(first, count), up, kv_b_.rows());
     for (int64_t r = 0; r < count; ++r) {
@@ -304,7 +306,7 @@ class DenseAttentionLayer final : public AttentionLayer {
   }
 
   void forward(const Context& context, const Batch& batch, const Angles& angles,
-               const OperandRows& x, float* y) override {
+               const OperandRows& x, const float* residual, float* y) override {
     const Timed timed(Part::projections_forward);
     const int64_t n = batch.rows(), hidden = c_.hidden_size;
     out_.resize(operand_type(context), n, c_.heads * c_.head_dim);
@@ -318,6 +320,7 @@ class DenseAttentionLayer final : public AttentionLayer {
     });
     attention_.forward(context, batch, {q_.out, k_.out, v_.out}, out_, log_sums_);
     each_chunk(context, n, [&](int64_t first, int64_t count, int64_t) {
+      std::copy_n(residual + first * hidden, count * hidden, y + first * hidden);
       o_proj_.forward(context, out_.rows(first, count), y + first * hidden, hidden, true);
     });
   }

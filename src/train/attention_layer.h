@@ -23,9 +23,9 @@ class AttentionLayer {
   virtual ~AttentionLayer() = default;
   virtual void load(const Context& context, const model::Attention& weights) = 0;
   virtual void refresh(const Context& context) = 0;
-  // y [rows, hidden] grows by the attention of x [rows, hidden].
+  // y = residual + the attention of x; all [rows, hidden].
   virtual void forward(const Context& context, const Batch& batch, const Angles& angles,
-                       const OperandRows& x, float* y) = 0;
+                       const OperandRows& x, const float* residual, float* y) = 0;
   // dx from dy and the x of the forward pass.
   virtual void backward(const Context& context, const Batch& batch, const Angles& angles,
                         const OperandRows& x, const OperandRows& dy, float* dx) = 0;

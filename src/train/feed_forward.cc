@@ -1,13 +1,13 @@
 #include "train/feed_forward.h"
 
+#include <algorithm>
+
 namespace hadal::train {
 
 void FeedForwardRows::start(const Context& context, int64_t rows, int64_t columns) {
   n = rows;
   width = columns;
-  gate = gate_buffer_.get(n * width);
-  up = up_buffer_.get(n * width);
-  hidden.resize(operand_type(context), n, width);
+  for (OperandRows* kept : {&gate, &up, &hidden}) kept->resize(operand_type(context), n, width);
 }
 
 void FeedForwardRows::start_backward(const Context& context) {
@@ -25,33 +25,38 @@ void FeedForward::refresh(const Context& context) {
   for (Linear* linear : {&gate, &up, &down}) linear->refresh(context);
 }
 
+// Products go to memory that this thread has just used: tiles store short pieces of rows far apart,
+// which is slow where the lines have to come from afar. What is kept is written row by row.
 void FeedForward::forward(const Context& context, const Operand& x, const FeedForwardRows& kept,
                           int64_t first, float* y, bool add) const {
-  const int64_t width = kept.width, count = x.rows;
-  float* g = kept.gate + first * width;
-  float* u = kept.up + first * width;
-  float* h = thread_floats(2, count * width);
+  const int64_t width = kept.width, count = x.rows, hidden = down.rows();
+  float* g = thread_floats(2, count * width);
+  float* u = thread_floats(3, count * width);
   gate.forward(context, x, g, width);
   up.forward(context, x, u, width);
-  context.kernels.silu_mul(g, u, count * width, h);
-  kept.hidden.set_rows(context, first, count, h);
-  down.forward(context, kept.hidden.rows(first, count), y, down.rows(), add);
+  kept.gate.set_rows(context, first, count, g);
+  kept.up.set_rows(context, first, count, u);
+  context.kernels.silu_mul(g, u, count * width, g);
+  kept.hidden.set_rows(context, first, count, g);
+  float* out = add ? y : thread_floats(4, count * hidden);
+  down.forward(context, kept.hidden.rows(first, count), out, hidden, add);
+  if (!add) std::copy_n(out, count * hidden, y);
 }
 
 // dw_r = dy_r . y_r = (W_down^T dy_r) . h_r: the outputs need not be kept.
 void FeedForward::backward(const Context& context, const Operand& dy, const FeedForwardRows& kept,
                            int64_t first, float* dx, const float* weights, float* d_weights) const {
-  const int64_t width = kept.width, count = dy.rows;
+  const int64_t width = kept.width, count = dy.rows, hidden = gate.cols();
   float* dh = thread_floats(2, count * width);
-  float* dg = thread_floats(3, width);
-  float* du = thread_floats(4, width);
-  float* h = thread_floats(5, width);
+  float* rows = thread_floats(3, 5 * width);
+  float *g = rows, *u = g + width, *dg = u + width, *du = dg + width, *h = du + width;
+  const kernels::Matrix gates = kept.gate.matrix(), ups = kept.up.matrix();
   down.backward(context, dy, dh, width);
   for (int64_t r = 0; r < count; ++r) {
-    const int64_t at = (first + r) * width;
     const float weight = weights != nullptr ? weights[r] : 1.0f;
-    context.kernels.silu_mul_backward(kept.gate + at, kept.up + at, dh + r * width, weight, width,
-                                      dg, du, h);
+    context.kernels.decode_row(&gates, first + r, g);
+    context.kernels.decode_row(&ups, first + r, u);
+    context.kernels.silu_mul_backward(g, u, dh + r * width, weight, width, dg, du, h);
     kept.d_gate.set(context, first + r, 0, dg, width);
     kept.d_up.set(context, first + r, 0, du, width);
     if (weights == nullptr) continue;  // `hidden` stands since the forward pass
@@ -59,8 +64,10 @@ void FeedForward::backward(const Context& context, const Operand& dy, const Feed
     context.kernels.scale(weight, h, width, h);
     kept.hidden.set(context, first + r, 0, h, width);
   }
-  gate.backward(context, kept.d_gate.rows(first, count), dx, gate.cols());
-  up.backward(context, kept.d_up.rows(first, count), dx, gate.cols(), true);
+  float* out = thread_floats(4, count * hidden);
+  gate.backward(context, kept.d_gate.rows(first, count), out, hidden);
+  up.backward(context, kept.d_up.rows(first, count), out, hidden, true);
+  std::copy_n(out, count * hidden, dx);
 }
 
 void FeedForward::name_gradients(const Operand& x, const Operand& dy, const FeedForwardRows& kept,

@@ -19,13 +19,9 @@ struct FeedForwardRows {
   void start_backward(const Context& context);
 
   int64_t n = 0, width = 0;
-  float* gate = nullptr;  // [n, width], before the activation
-  float* up = nullptr;    // [n, width]
-  OperandRows hidden;     // [n, width]: silu(gate) * up, times the row's weight if it has one
-  OperandRows d_gate, d_up;
-
- private:
-  Buffer gate_buffer_, up_buffer_;
+  OperandRows gate, up;      // [n, width], before the activation
+  OperandRows hidden;        // [n, width]: silu(gate) * up, times the row's weight if it has one
+  OperandRows d_gate, d_up;  // [n, width]
 };
 
 // down(silu(gate x) * (up x))
@@ -68,10 +64,10 @@ class MoeLayer {
 
   void load(const Context& context, const model::Experts& weights);
   void refresh(const Context& context);
-  // y [n, hidden] grows by the layer's output. x: the same rows as floats, for the router, and as
-  // operands.
+  // y = residual + the layer's output, [n, hidden]. x: its input as floats, for the router; rows:
+  // the same as operands.
   void forward(const Context& context, const Batch& batch, const float* x, const OperandRows& rows,
-               float* y);
+               const float* residual, float* y);
   // dx from dy. balance_weight: what the sequence-wise balance loss counts in the whole loss, the
   // mean over sequences taken.
   void backward(const Context& context, const Batch& batch, float balance_weight, const float* x,

@@ -11,8 +11,9 @@ namespace {
 
 // Rows whose derivatives of logits exist at one time: 8 MB for a vocabulary of 4,096 in BF16.
 constexpr int64_t head_rows = 1024;
-// Of these, rows whose logits a thread has at one time: 1 MB.
-constexpr int64_t logit_rows = 64;
+// Of these, rows whose logits a thread has at one time: 2 MB. The head's panels pass by once for
+// them.
+constexpr int64_t logit_rows = 128;
 
 // Rows through a norm, as operands.
 void normalise(const Context& context, const Norm& norm, const float* x, int64_t first,
@@ -189,22 +190,21 @@ void Network::forward_layer(const Context& context, const Rows& rows, Layer& lay
   each_chunk(context, n, [&](int64_t first, int64_t count, int64_t) {
     normalise(context, layer.attention_norm, x, first, count, layer.normed,
               thread_floats(0, count * hidden));
-    std::copy_n(x + first * hidden, count * hidden, layer.middle + first * hidden);
   });
-  layer.attention->forward(context, batch, angles(rows), layer.normed, layer.middle);
+  layer.attention->forward(context, batch, angles(rows), layer.normed, x, layer.middle);
   float* router_input = router_buffer_.get(n * hidden);
   each_chunk(context, n, [&](int64_t first, int64_t count, int64_t) {
     normalise(context, layer.ffn_norm, layer.middle, first, count, layer.ffn_normed,
               router_input + first * hidden);
-    std::copy_n(layer.middle + first * hidden, count * hidden, layer.out + first * hidden);
   });
   if (layer.moe) {
-    layer.moe->forward(context, batch, router_input, layer.ffn_normed, layer.out);
+    layer.moe->forward(context, batch, router_input, layer.ffn_normed, layer.middle, layer.out);
     return;
   }
   const Timed dense(Part::feed_forward);
   layer.dense_rows.start(context, n, config_.intermediate_size);
   each_chunk(context, n, [&](int64_t first, int64_t count, int64_t) {
+    std::copy_n(layer.middle + first * hidden, count * hidden, layer.out + first * hidden);
     layer.dense.forward(context, layer.ffn_normed.rows(first, count), layer.dense_rows, first,
                         layer.out + first * hidden, true);
   });
@@ -282,15 +282,16 @@ Network::HeadResult Network::head(const Context& context, const float* h,
     context.pool.parallel_for(rows, logit_rows, [&](int64_t begin, int64_t end, int) {
       for (int64_t first = begin; first < end; first += logit_rows) {
         const int64_t count = std::min(logit_rows, end - first);
-        float* logits = thread_floats(0, count * vocab);
+        const int64_t stride = vocab + 16;  // not a power of two
+        float* logits = thread_floats(0, count * stride);
         head_rows_.set_rows(context, first, count, h + (block + first) * hidden);
-        head_.forward(context, head_rows_.rows(first, count), logits, vocab);
+        head_.forward(context, head_rows_.rows(first, count), logits, stride);
         for (int64_t r = 0; r < count; ++r) {
           const auto at = static_cast<size_t>(block + first + r);
-          losses_[at] = cross_entropy(context, targets[at], scale, logits + r * vocab);
+          losses_[at] = cross_entropy(context, targets[at], scale, logits + r * stride);
+          if (dh != nullptr) d_logits_.set(context, first + r, 0, logits + r * stride, vocab);
         }
         if (dh == nullptr) continue;
-        d_logits_.set_rows(context, first, count, logits);
         head_.backward(context, d_logits_.rows(first, count), dh + (block + first) * hidden,
                        hidden);
       }

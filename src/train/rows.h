@@ -25,6 +25,11 @@ inline int64_t padded_row(int64_t n) {
   return (n + 31) / 32 * 32;
 }
 
+// A stride of rows of n elements whose addresses do not all fall on a few lines of a cache.
+inline int64_t row_stride(int64_t n) {
+  return padded_row(n) % 256 == 0 ? padded_row(n) + 32 : padded_row(n);
+}
+
 // n floats in the format of operands.
 inline void to_operand(const Context& context, quant::Type type, const float* x, int64_t n,
                        void* out) {
@@ -41,7 +46,7 @@ class OperandRows {
     type_ = type;
     n_ = n;
     cols_ = cols;
-    stride_ = padded_row(cols);
+    stride_ = row_stride(cols);
     data_ = storage_.bytes((n * stride_ + 32) * operand_bytes(type));
     std::fill_n(at(n, 0), 32 * operand_bytes(type), std::byte{0});
     if (stride_ == cols) return;
@@ -57,6 +62,10 @@ class OperandRows {
   Operand rows(int64_t first, int64_t count) const { return part(first, count, 0, cols_); }
   Operand part(int64_t first, int64_t count, int64_t col, int64_t cols) const {
     return {type_, at(first, col), stride_, count, cols};
+  }
+  // The same for decode_row.
+  kernels::Matrix matrix() const {
+    return {type_, data_, n_, cols_, stride_ * operand_bytes(type_), nullptr, 0};
   }
   // Elements from (row, col) on.
   void set(const Context& context, int64_t row, int64_t col, const float* x, int64_t n) const {

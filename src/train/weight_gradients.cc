@@ -1,5 +1,5 @@
-// dW = dy^T x. Panels of every x are packed first; then a task transposes some columns of dy, 512
-// rows at a time, and adds their product with those rows of x to the gradient.
+// dW = dy^T x. A task packs 512 rows of x at a time, transposes as many of dy, and adds their
+// product to the gradient; gradients that share x share its panels where they are small.
 #include <algorithm>
 #include <vector>
 
@@ -9,38 +9,48 @@
 namespace hadal::train {
 namespace {
 
-constexpr int64_t k_block = 512;    // of rows that are summed together
-constexpr int64_t row_block = 128;  // of the gradient: what a task adds to
+constexpr int64_t k_block = 512;  // of rows that are summed together
+constexpr int64_t k_stride = k_block + 32;
+// Rows of gradients of a task, at most: their operands and sums stay in the second cache, and
+// packing x is little beside the products.
+constexpr int64_t task_rows = 256;
 
-struct PackedInput {
-  const Operand* x;
-  std::byte* data;
-  int64_t stride;      // bytes
-  int64_t first_task;  // of packing: blocks of rows
-};
-
-struct Task {
+// Rows [first, first + count) of a gradient.
+struct Piece {
   const WeightGradient* gradient;
-  const PackedInput* input;
-  int64_t first, count;  // rows of the gradient
+  int64_t first, count;
 };
 
-int64_t blocks(int64_t n, int64_t block) {
-  return (n + block - 1) / block;
+// Pieces [begin, end), which share x.
+struct Task {
+  size_t begin, end;
+  int64_t rows;
+};
+
+// A piece's sums over rows [k, k + count) of dy and x, whose panels are given.
+void add_product(const Context& context, const Piece& piece, int64_t k, int64_t count,
+                 const Panels& x) {
+  const Operand& dy = piece.gradient->dy;
+  const auto* from = static_cast<const std::byte*>(dy.data) +
+                     (k * dy.stride + piece.first) * operand_bytes(dy.type);
+  float* transposed = thread_floats(0, piece.count * k_stride);
+  context.kernels.transpose({{dy.type, from, dy.stride, count, piece.count}, transposed, k_stride});
+  product(context, {dy.type, transposed, k_stride, piece.count, count}, x,
+          piece.gradient->weight->gradient + piece.first * x.cols, x.cols, true);
 }
 
-void add_product(const Context& context, const Task& task) {
-  const Operand& dy = task.gradient->dy;
-  const int64_t cols = task.gradient->x.cols, size = operand_bytes(dy.type);
-  Operand a = {dy.type, thread_floats(0, task.count * k_block), k_block, task.count, 0};
-  for (int64_t k = 0; k < dy.rows; k += k_block) {
-    a.cols = std::min(k_block, dy.rows - k);
-    const auto* from = static_cast<const std::byte*>(dy.data) + (k * dy.stride + task.first) * size;
-    context.kernels.transpose(
-        {{dy.type, from, dy.stride, a.cols, task.count}, const_cast<void*>(a.data), k_block});
-    context.kernels.product({a, task.input->data + kernels::panel_bytes(dy.type, k),
-                             task.input->stride, cols,
-                             task.gradient->weight->gradient + task.first * cols, cols, true});
+void run(const Context& context, std::span<const Piece> pieces) {
+  const Operand& x = pieces.front().gradient->x;
+  for (int64_t k = 0; k < x.rows; k += k_block) {
+    const int64_t count = std::min(k_block, x.rows - k);
+    const int64_t bytes = kernels::panels_bytes(x.type, count, x.cols);
+    Panels panels = {reinterpret_cast<std::byte*>(thread_floats(1, bytes / 4)),
+                     kernels::panel_bytes(x.type, count), count, x.cols};
+    const auto* from = static_cast<const std::byte*>(x.data) + k * x.stride * operand_bytes(x.type);
+    context.kernels.pack_rows({{x.type, from, x.stride, count, x.cols},
+                               const_cast<std::byte*>(panels.data),
+                               panels.stride});
+    for (const Piece& piece : pieces) add_product(context, piece, k, count, panels);
   }
 }
 
@@ -48,54 +58,28 @@ void add_product(const Context& context, const Task& task) {
 
 void accumulate_gradients(const Context& context, std::span<const WeightGradient> gradients) {
   const Timed timed(Part::gradients);
-  static thread_local Buffer storage;
-  static thread_local std::vector<PackedInput> inputs;
-  static thread_local std::vector<Task> tasks;
-  inputs.clear();
-  tasks.clear();
-  inputs.reserve(gradients.size());  // tasks point to them
-  int64_t bytes = 0, packings = 0;
-  const auto same = [](const Operand& a, const Operand& b) {
-    return a.data == b.data && a.rows == b.rows && a.cols == b.cols;
-  };
+  std::vector<Piece> pieces;
+  std::vector<Task> tasks;
+  const Operand* last = nullptr;
   for (const WeightGradient& g : gradients) {
     if (g.x.rows == 0) continue;
-    if (inputs.empty() || !same(*inputs.back().x, g.x)) {
-      inputs.push_back({&g.x, nullptr, kernels::panel_bytes(g.x.type, g.x.rows), packings});
-      packings += blocks(g.x.rows, k_block);
-      bytes += kernels::panels_bytes(g.x.type, g.x.rows, g.x.cols);
-    }
+    const bool same = last != nullptr && last->data == g.x.data && last->rows == g.x.rows;
     const int64_t rows = g.weight->shape[0];
-    for (int64_t first = 0; first < rows; first += row_block)
-      tasks.push_back({&g, &inputs.back(), first, std::min(row_block, rows - first)});
-  }
-  std::byte* data = storage.bytes(bytes);
-  for (PackedInput& input : inputs) {
-    input.data = data;
-    data += kernels::panels_bytes(input.x->type, input.x->rows, input.x->cols);
-  }
-  const std::vector<PackedInput>& packed = inputs;  // this thread's, for all of them
-  const std::vector<Task>& work = tasks;
-  context.pool.parallel_for(packings, 1, [&](int64_t begin, int64_t end, int) {
-    for (int64_t i = begin; i < end; ++i) {
-      const auto after = std::upper_bound(
-          packed.begin(), packed.end(), i,
-          [](int64_t value, const PackedInput& input) { return value < input.first_task; });
-      const PackedInput& input = *(after - 1);
-      const Operand& x = *input.x;
-      const int64_t k = (i - input.first_task) * k_block;
-      const auto* from =
-          static_cast<const std::byte*>(x.data) + k * x.stride * operand_bytes(x.type);
-      context.kernels.pack_rows({{x.type, from, x.stride, std::min(k_block, x.rows - k), x.cols},
-                                 input.data + kernels::panel_bytes(x.type, k),
-                                 input.stride});
+    for (int64_t first = 0; first < rows; first += task_rows) {
+      const int64_t count = std::min(task_rows, rows - first);
+      if (!same || first > 0 || tasks.back().rows + count > task_rows)
+        tasks.push_back({pieces.size(), pieces.size(), 0});
+      pieces.push_back({&g, first, count});
+      tasks.back().rows += count;
+      tasks.back().end = pieces.size();
     }
-  });
-  context.pool.parallel_for(static_cast<int64_t>(work.size()), 1,
-                            [&](int64_t begin, int64_t end, int) {
-                              for (int64_t i = begin; i < end; ++i)
-                                add_product(context, work[static_cast<size_t>(i)]);
-                            });
+    last = &g.x;
+  }
+  context.pool.parallel_for(
+      static_cast<int64_t>(tasks.size()), 1, [&](int64_t begin, int64_t end, int) {
+        for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i)
+          run(context, std::span(pieces).subspan(tasks[i].begin, tasks[i].end - tasks[i].begin));
+      });
 }
 
 }  // namespace hadal::train

@@ -8,6 +8,8 @@ namespace {
 
 // Of k that go through together: 32 rows of them are 32 KB, which stay in the nearest cache.
 constexpr int64_t k_block = 512;
+// Of columns that all rows meet before the next: their panels, 512 KB, stay in the second cache.
+constexpr int64_t column_block = 512;
 
 struct Block {
   const char* a;
@@ -73,18 +75,18 @@ void multiply_part(const Block& o, int64_t rows, int columns) {
     store_first(y + r * o.y_stride, 4 * columns, load(sums + 16 * r));
 }
 
-// All columns of up to 32 rows, for which the tiles are configured.
+// Columns [0, cols) of up to 32 rows, for which the tiles are configured.
 template <int tiles>
-HADAL_OP void multiply_rows(const PanelProduct& m, Block o, int64_t rows) {
+HADAL_OP void multiply_rows(Block o, int64_t cols, int64_t rows) {
   int64_t c = 0;
-  for (; c + 32 <= m.cols; c += 32, o.b += 2 * o.panel_stride, o.y += 32) multiply<tiles, 2>(o);
-  if (c + 16 <= m.cols) {
+  for (; c + 32 <= cols; c += 32, o.b += 2 * o.panel_stride, o.y += 32) multiply<tiles, 2>(o);
+  if (c + 16 <= cols) {
     multiply<tiles, 1>(o);
     c += 16;
     o.b += o.panel_stride;
     o.y += 16;
   }
-  if (c < m.cols) multiply_part<tiles>(o, rows, static_cast<int>(m.cols - c));
+  if (c < cols) multiply_part<tiles>(o, rows, static_cast<int>(cols - c));
 }
 
 // Tiles for the last rows, fewer than 32.
@@ -99,14 +101,15 @@ void configure_rows(int64_t rows) {
   tile_configure(shapes);
 }
 
-Block block_at(const PanelProduct& m, int64_t row, int64_t k) {
+Block block_at(const PanelProduct& m, int64_t row, int64_t k, int64_t c) {
   const int64_t left = m.a.cols - k < k_block ? m.a.cols - k : k_block;
   return {static_cast<const char*>(m.a.data) + 2 * (row * m.a.stride + k),
           2 * m.a.stride,
-          static_cast<const char*>(m.b) + k / product_step * tile_bytes,
+          static_cast<const char*>(m.b) + k / product_step * tile_bytes +
+              c / product_panel * m.panel_stride,
           m.panel_stride,
           (left + product_step - 1) / product_step,
-          m.y + row * m.y_stride,
+          m.y + row * m.y_stride + c,
           4 * m.y_stride,
           m.add || k > 0};
 }
@@ -116,15 +119,27 @@ Block block_at(const PanelProduct& m, int64_t row, int64_t k) {
 void product_tiles(const PanelProduct& m) {
   if (m.a.type != quant::Type::BF16) return product(m);
   const int64_t whole = m.a.rows / 32 * 32, rest = m.a.rows - whole;
-  if (whole > 0) configure_whole_tiles();
-  for (int64_t k = 0; whole > 0 && k < m.a.cols; k += k_block)
-    for (int64_t row = 0; row < whole; row += 32) multiply_rows<2>(m, block_at(m, row, k), 32);
-  if (rest > 0) configure_rows(rest);
-  for (int64_t k = 0; rest > 0 && k < m.a.cols; k += k_block) {
-    if (rest > 16)
-      multiply_rows<2>(m, block_at(m, whole, k), rest);
-    else
-      multiply_rows<1>(m, block_at(m, whole, k), rest);
+  // Calls body(k, c, cols) for all blocks.
+  const auto each_block = [&](const auto& body) {
+    for (int64_t k = 0; k < m.a.cols; k += k_block)
+      for (int64_t c = 0; c < m.cols; c += column_block)
+        body(k, c, m.cols - c < column_block ? m.cols - c : column_block);
+  };
+  if (whole > 0) {
+    configure_whole_tiles();
+    each_block([&](int64_t k, int64_t c, int64_t cols) {
+      for (int64_t row = 0; row < whole; row += 32)
+        multiply_rows<2>(block_at(m, row, k, c), cols, 32);
+    });
+  }
+  if (rest > 0) {
+    configure_rows(rest);
+    each_block([&](int64_t k, int64_t c, int64_t cols) {
+      if (rest > 16)
+        multiply_rows<2>(block_at(m, whole, k, c), cols, rest);
+      else
+        multiply_rows<1>(block_at(m, whole, k, c), cols, rest);
+    });
   }
   tile_release();
 }

@@ -34,18 +34,17 @@ HADAL_OP Floats sigmoid(Floats g) {
   return div_floats(one, add_floats(one, exp16(negative(g))));
 }
 
-// To nearest even, NaN quiet, in the low halves.
+// To nearest even, NaN quiet, in the high halves.
 HADAL_OP Ints round_bf16(Floats x) {
   const Ints u = as_ints(x);
   const Ints odd = bit_and(shift_right32<16>(u), set32(1));
-  const Ints rounded = shift_right32<16>(add32(add32(u, odd), set32(0x7fff)));
-  const Ints quiet = bit_or(shift_right32<16>(u), set32(0x40));
-  return blend32(unordered_floats(x, x), rounded, quiet);
+  const Ints rounded = add32(u, add32(odd, set32(0x7fff)));
+  return blend32(unordered_floats(x, x), rounded, bit_or(u, set32(0x400000)));
 }
 
-// The low halves of a's lanes, then of b's.
-HADAL_OP Ints low_halves(Ints a, Ints b) {
-  const Ints order = pattern<[](int i) { return i / 2 * 4 + i % 2; }>();
+// The high halves of a's lanes, then of b's.
+HADAL_OP Ints high_halves(Ints a, Ints b) {
+  const Ints order = pattern<[](int i) { return i / 2 * 4 + 2 + i % 2; }>();
   return permute_bytes2(order, a, b);
 }
 
@@ -54,12 +53,12 @@ HADAL_OP Ints low_halves(Ints a, Ints b) {
 void float_to_bf16(const float* x, int64_t n, uint16_t* y) {
   int64_t i = 0;
   for (; i + 32 <= n; i += 32)
-    store(y + i, low_halves(round_bf16(load_floats(x + i)), round_bf16(load_floats(x + i + 16))));
+    store(y + i, high_halves(round_bf16(load_floats(x + i)), round_bf16(load_floats(x + i + 16))));
   if (i == n) return;
   const int rest = static_cast<int>(n - i);
   const Floats a = load_floats_first(x + i, rest < 16 ? rest : 16);
   const Floats b = rest > 16 ? load_floats_first(x + i + 16, rest - 16) : zero_floats();
-  store_first(y + i, 2 * rest, low_halves(round_bf16(a), round_bf16(b)));
+  store_first(y + i, 2 * rest, high_halves(round_bf16(a), round_bf16(b)));
 }
 
 void add_scaled(float a, const float* x, int64_t n, float* y) {
