@@ -58,16 +58,18 @@ HADAL_OP void multiply(const Block& o) {
       store_floats_first(o.y + r * o.y_stride + product_panel * p, count_of(o, p), sums[r][p]);
 }
 
+// As many blocks of `rows` rows as there are of `left`; moves on behind them.
+template <int rows, int panels>
+void multiply_blocks(Block& o, int64_t& left) {
+  for (; left >= rows; left -= rows, o.a += rows * o.a_stride, o.y += rows * o.y_stride)
+    multiply<rows, panels>(o);
+}
+
 template <int panels>
 void multiply_rows(Block o, int64_t rows) {
-  const auto forth = [&](int64_t count) {
-    o.a += count * o.a_stride;
-    o.y += count * o.y_stride;
-    rows -= count;
-  };
-  for (; rows >= 12; forth(12)) multiply<12, panels>(o);
-  for (; rows >= 4; forth(4)) multiply<4, panels>(o);
-  for (; rows >= 1; forth(1)) multiply<1, panels>(o);
+  multiply_blocks<12, panels>(o, rows);
+  multiply_blocks<4, panels>(o, rows);
+  multiply_blocks<1, panels>(o, rows);
 }
 
 void product_floats(const PanelProduct& m) {
