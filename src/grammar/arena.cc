@@ -105,7 +105,13 @@ int32_t Arena::returns_of(Items& callers) {
   return number;
 }
 
+// From such an item its rule could not be completed.
+bool Arena::is_too_deep(StateId state, int32_t depth) const {
+  return grammar_.heights[at_index(state)] > grammar_.depth_max - depth;
+}
+
 void Arena::add(Item item) {
+  if (is_too_deep(item.state, depths_[at_index(item.returns)])) return;
   if (found_.add(item) && static_cast<int64_t>(found_.items().size()) > items_max_)
     fail(ErrorKind::limit,
          "the grammar is too ambiguous: there are more than {} ways to read what was written",
@@ -130,6 +136,11 @@ void Arena::follow(Item item, Node& node) {
   for (size_t e = a.first_empty; e < b.first_empty; ++e) add({grammar_.empties[e], item.returns});
   for (size_t c = a.first_call; c < b.first_call; ++c) {
     const Grammar::CallEdge& call = grammar_.calls[c];
+    const int depth = depths_[at_index(item.returns)];
+    const int deeper = grammar_.states[at_index(call.to)].returns ? depth : depth + 1;
+    if (is_too_deep(call.to, depth) ||
+        is_too_deep(grammar_.rule_starts[at_index(call.rule)], deeper))
+      continue;
     Items& callers = callers_[at_index(call.rule)];
     if (callers.empty()) {
       to_enter_.emplace_back(grammar_.rule_ranks[at_index(call.rule)], call.rule);

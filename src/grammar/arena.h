@@ -100,6 +100,7 @@ class Arena {
   int32_t find_next(int32_t node, uint8_t byte, int64_t& steps);
   int32_t node_of(Items& items, int64_t& steps);
   int32_t returns_of(Items& callers);
+  bool is_too_deep(StateId state, int32_t depth) const;
   void add(Item item);
   void complete(int32_t returns, Node& node);
   void follow(Item item, Node& node);

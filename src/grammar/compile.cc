@@ -254,6 +254,11 @@ class GrammarCompiler {
 Grammar GrammarBuilder::compile(RuleId root, int depth_max) {
   Grammar grammar = GrammarCompiler(rules_, edges_, states()).compile(root);
   grammar.depth_max = depth_max;
+  find_heights(grammar);
+  const StateId start = grammar.rule_starts[static_cast<size_t>(grammar.root)];
+  if (grammar.heights[static_cast<size_t>(start)] > depth_max)
+    fail(ErrorKind::limit, "rules call each other deeper than {}, however short the text",
+         depth_max);
   return grammar;
 }
 

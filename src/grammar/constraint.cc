@@ -35,7 +35,7 @@ int64_t Constraint::bytes() const {
     return static_cast<int64_t>(list.size() * sizeof(list.front()));
   };
   return size(g.states) + size(g.bytes) + size(g.tokens) + size(g.calls) + size(g.empties) +
-         size(g.rule_starts) * 8 + impl_->limits.cache_bytes;
+         size(g.heights) + size(g.rule_starts) * 8 + impl_->limits.cache_bytes;
 }
 
 namespace {

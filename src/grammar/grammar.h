@@ -50,10 +50,14 @@ struct Grammar {
   std::vector<CallEdge> calls;
   std::vector<StateId> empties;  // including around calls of rules that may be empty
   std::vector<StateId> rule_starts;
+  std::vector<int32_t> heights;     // of states: calls within calls that are needed to end the rule
   std::vector<int32_t> rule_ranks;  // a rule that can begin with a call of another comes before it
   RuleId root = 0;
   int depth_max = 256;  // calls within calls; deeper is not offered
 };
+
+// Fills in Grammar::heights.
+void find_heights(Grammar& grammar);
 
 class GrammarBuilder {
  public:
@@ -86,7 +90,7 @@ class GrammarBuilder {
              std::vector<StateId>* not_yet = nullptr);
 
   // Checks and compiles. Throws Error(usage) naming the rule if one is left-recursive, or if the
-  // root matches nothing.
+  // root matches nothing; Error(limit) if what it matches is nested deeper than depth_max.
   Grammar compile(RuleId root, int depth_max = 256);
 
  private:

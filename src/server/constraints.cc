@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "grammar/gbnf.h"
 #include "grammar/json_mode.h"
+#include "grammar/json_schema.h"
 #include "server/api_error.h"
 #include "server/json_fields.h"
 
@@ -20,6 +21,8 @@ constexpr int retry_memory_s = 5;
 
 grammar::Grammar make_grammar(const Json& json) {
   if (json.contains("gbnf")) return grammar::parse_gbnf(json.at("gbnf").get<std::string>());
+  if (json.contains("json_schema"))
+    return grammar::json_schema_grammar(json.at("json_schema").get<std::string>());
   return grammar::json_object_grammar();
 }
 
@@ -43,16 +46,15 @@ std::string describe_constraint(const ChatRequest& request) {
         400, "response_format: the answer has begun already, by prefix: leave out one of them",
         "response_format");
   if (!request.grammar.empty()) return describe_grammar(request.grammar);
-  if (request.format.kind == FormatKind::json_schema)
-    throw ApiError(400, "response_format: json_schema cannot be enforced: use json_object",
-                   "response_format");
   const ToolChoice::Kind choice = request.tool_choice.kind;
   if (choice == ToolChoice::Kind::required || choice == ToolChoice::Kind::named)
     throw ApiError(400, "tool_choice: this server cannot enforce it", "tool_choice");
   if (has_format && has_tools)
     throw ApiError(400, "response_format: it excludes tools: leave out one of them",
                    "response_format");
-  return has_format ? Json{{"json_object", true}}.dump() : "";
+  if (!has_format) return "";
+  if (request.format.kind == FormatKind::json_object) return Json{{"json_object", true}}.dump();
+  return Json{{"json_schema", request.format.schema}}.dump();
 }
 
 std::shared_ptr<const grammar::Constraint> Constraints::find(const std::string& description) {
@@ -92,6 +94,8 @@ std::shared_ptr<const grammar::Constraint> Constraints::get(const ServedModel& m
     limits.cache_bytes = cache_bytes;
     return keep(std::make_shared<const grammar::Constraint>(
         make_grammar(json), model.engine->vocabulary(), limits, description));
+  } catch (const grammar::SchemaError& error) {
+    throw ApiError(400, error.what(), "response_format.json_schema.schema" + error.path());
   } catch (const Error& error) {
     throw ApiError(400, error.what(), json.contains("gbnf") ? "grammar" : "response_format");
   } catch (const Json::exception& error) {  // of a receipt that was made up

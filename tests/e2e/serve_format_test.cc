@@ -53,6 +53,35 @@ TEST_F(ServeFormatTest, AJsonObjectIsOne) {
   EXPECT_EQ(chat(body).json()["choices"][0]["finish_reason"], "length");
 }
 
+TEST_F(ServeFormatTest, ASchemaIsSatisfied) {
+  Json body = user_says("Who is Ann?");
+  body["response_format"] = Json::parse(R"({"type":"json_schema","json_schema":{"name":"person",
+      "schema":{"type":"object","additionalProperties":false,"required":["name","age","tags"],
+        "properties":{"name":{"type":"string","maxLength":12},
+                      "age":{"type":"integer","minimum":18,"maximum":65},
+                      "tags":{"type":"array","items":{"enum":["x","y"]},"maxItems":2}}}}})");
+  body["max_tokens"] = 400;
+  for (int seed = 0; seed < 4; ++seed) {
+    body["seed"] = seed;
+    body["temperature"] = seed * 0.5;
+    const Json reply = chat(body).json();
+    ASSERT_EQ(reply["choices"][0]["finish_reason"], "stop") << reply;
+    const std::string content = reply["choices"][0]["message"]["content"];
+    const Json value = Json::parse(content, nullptr, false);
+    ASSERT_TRUE(value.is_object()) << content;
+    EXPECT_EQ(value.size(), 3u) << content;
+    EXPECT_LE(value["name"].get<std::string>().size(), 48u);
+    EXPECT_GE(value["age"].get<int>(), 18) << content;
+    EXPECT_LE(value["age"].get<int>(), 65) << content;
+    EXPECT_LE(value["tags"].size(), 2u);
+  }
+  body["response_format"]["json_schema"]["schema"]["properties"]["age"]["not"] = Json::object();
+  const Reply refused = chat(body);
+  EXPECT_EQ(refused.status, 400);
+  EXPECT_EQ(refused.json()["error"]["param"],
+            "response_format.json_schema.schema#/properties/age/not");
+}
+
 TEST_F(ServeFormatTest, AGrammarIsFollowed) {
   Json body = user_says("What is 7 + 5?");
   body["grammar"] = R"(root ::= "The sum is " [0-9]{2} ".")";
