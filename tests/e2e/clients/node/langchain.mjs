@@ -63,6 +63,11 @@ for (const stream of [false, true]) {
     });
   }
 
+  test(`langchain json_object, ${way}`, async () => {
+    const asked = model(servers.talks, {modelKwargs: {response_format: {type: 'json_object'}}});
+    assert.deepEqual(JSON.parse((await answer(asked, 'Hi', stream)).text), {ok: true});
+  });
+
   test(`langchain logprobs, ${way}`, async () => {
     const asked = model(servers.talks, {logprobs: true, topLogprobs: 1});
     const reply = await answer(asked, 'Hi', stream);

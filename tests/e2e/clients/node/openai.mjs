@@ -112,6 +112,21 @@ for (const stream of [false, true]) {
     assert.equal(reply.content, ' forty-two.');
   });
 
+  test(`openai json_object and a grammar, ${way}`, async () => {
+    const response_format = {type: 'json_object'};
+    const json = await answer(servers.talks, {response_format}, stream);
+    assert.deepEqual(JSON.parse(json.content), {ok: true});
+    assert.equal(json.finish, 'stop');
+    const thinks = await answer(
+        servers.talks, {response_format, model: 'deepseek-reasoner'}, stream);
+    assert.equal(thinks.reasoning, thought);
+    assert.deepEqual(JSON.parse(thinks.content), {ok: true});
+    const word = await answer(servers.seed, {grammar: 'root ::= "yes" | "no"'}, stream);
+    assert.match(word.content, /^(yes|no)$/);
+    await assert.rejects(answer(servers.talks, {grammar: 'root ::= ('}, stream), error =>
+        error instanceof BadRequestError && error.param === 'grammar');
+  });
+
   test(`openai stop string across tokens, ${way}`, async () => {
     const reply = await answer(servers.talks, {stop: ['o, world', 'never']}, stream);
     assert.equal(reply.content, 'Hell');

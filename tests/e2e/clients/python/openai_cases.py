@@ -107,6 +107,14 @@ def prefix(stream):
     expect(answer(servers["talks"], stream, "/beta", messages=messages).content, " forty-two.")
 
 
+@both_ways("openai json_object and a grammar")
+def json_object(stream):
+    reply = answer(servers["talks"], stream, response_format={"type": "json_object"})
+    expect((json.loads(reply.content), reply.finish), ({"ok": True}, "stop"))
+    word = answer(servers["seed"], stream, extra_body={"grammar": 'root ::= "yes" | "no"'})
+    assert word.content in ("yes", "no"), word.content
+
+
 @both_ways("openai stop string across tokens")
 def stop(stream):
     reply = answer(servers["talks"], stream, stop=["o, world", "never"])
