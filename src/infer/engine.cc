@@ -14,6 +14,7 @@
 #include "infer/disk_prefixes.h"
 #include "infer/engine_limits.h"
 #include "infer/kv_pages.h"
+#include "infer/pass.h"
 #include "infer/scheduler.h"
 #include "infer/sequence.h"
 #include "infer/speculation.h"
@@ -23,6 +24,8 @@ namespace hadal::infer {
 namespace {
 
 constexpr int64_t page_tokens = KvPages::page_tokens;
+// While a pass with prompts is under way: what of other prompts a step takes, if they are short.
+constexpr int64_t beside_tokens = 8, beside_left_max = 64;
 
 int64_t pages_for(int64_t positions) {
   return (positions + page_tokens - 1) / page_tokens;
@@ -45,12 +48,12 @@ struct Engine::Impl {
         forms_differ(loaded.model->config.is_mla()),
         cache(loaded.model->config, wanted.cache_type, sizes.pages),
         pages(sizes.pages),
-        runner(*loaded.model, wanted.precision, thread_pool, wanted.step_tokens),
+        answers(*loaded.model, wanted.precision, thread_pool, wanted.step_tokens, cache, samplers),
+        prompts(*loaded.model, wanted.precision, thread_pool, wanted.step_tokens, cache, samplers),
         pacer(wanted.step_tokens, wanted.stall_max) {
     for (int i = 0; i < pool.threads(); ++i) samplers.emplace_back(loaded.model->config.vocab_size);
-    runner.set_interrupt([this] { return in_vain(); });
     if (wanted.drafts != 0 && !loaded.model->mtp.empty())
-      speculation.emplace(runner, cache, pages, pool, samplers, wanted.drafts);
+      speculation.emplace(answers.runner(), cache, pages, pool, samplers, wanted.drafts);
     if (!wanted.disk.folder.empty() && wanted.reuse_prefixes)
       disk = std::make_unique<DiskPrefixes>(wanted.disk, cache, pages,
                                             speculation ? &*speculation : nullptr,
@@ -63,26 +66,18 @@ struct Engine::Impl {
 
   void wake();
   void take_inbox();
-  bool in_vain();
+  bool in_vain(const Pass& pass);
   void reuse_prefix(Sequence& sequence);
   bool load_prefix(Sequence& sequence, const std::unordered_set<uint64_t>& computing);
   void wait_loaded();
   SequenceView view_of(Sequence& sequence, std::unordered_set<uint64_t>& computing);
   void apply(const Plan& plan);
-  void compute(const Plan& plan);
-  void compute_timed(const Plan& plan);
+  void compute(const Plan& plan, bool answering);
+  void plan_and_compute(bool answering);
+  void advance_prompts(bool answering);
+  void drop_prompts_in_vain();
+  void close(Pass& pass);
   void share_pages(Sequence& sequence);
-  // A sequence with a row of logits, and one for each of its drafts behind it.
-  struct Row {
-    Sequence* sequence;
-    size_t logits;  // the first row
-    size_t drafts;
-    Sampled sampled;
-    std::vector<TokenLogprob> top;
-  };
-  void sample(std::span<const float> logits);
-  void draw(std::span<const float> logits, size_t round);
-  bool take(Row& row, size_t round);
   void give_back_pages(Sequence& sequence);
   Sequence& find(uint64_t id);
 
@@ -103,19 +98,16 @@ struct Engine::Impl {
   const bool forms_differ;
   model::KvCache cache;
   KvPages pages;
-  model::Runner runner;
-  StepPacer pacer;
   std::vector<Sampler> samplers;  // by thread
+  // Two passes, since answers go on between the layers of a pass with prompts.
+  Pass answers, prompts;
+  StepPacer pacer;
   std::optional<Speculation> speculation;
   std::unique_ptr<DiskPrefixes> disk;
 
   std::vector<std::unique_ptr<Sequence>> sequences;  // in order of arrival
   std::vector<Event> events;
-  const Plan* planned = nullptr;  // while the forward pass runs
-  // Of one step.
-  std::vector<Speculation::Part> parts;
-  std::vector<Row> rows;
-
+  std::vector<Pass::Piece> pieces, prompt_pieces;  // of one step
   std::once_flag vocabulary_made;
   std::shared_ptr<const grammar::Vocabulary> vocabulary;
 
@@ -144,12 +136,13 @@ void Engine::Impl::take_inbox() {
         sequence->finish(FinishReason::cancelled, "", events);
 }
 
-// Whether nobody waits for what the forward pass is computing.
-bool Engine::Impl::in_vain() {
+// Whether nobody waits for what a pass computes.
+bool Engine::Impl::in_vain(const Pass& pass) {
   if (options.interrupted && options.interrupted()) return true;
   const std::lock_guard lock(mutex);
-  return !cancels.empty() && std::ranges::all_of(planned->chunks, [&](const Plan::Chunk& chunk) {
-    return std::ranges::find(cancels, chunk.id) != cancels.end();
+  return std::ranges::all_of(pass.parts(), [&](const Pass::Part& part) {
+    return part.sequence->finished() ||
+           std::ranges::find(cancels, part.sequence->id()) != cancels.end();
   });
 }
 
@@ -191,6 +184,7 @@ SequenceView Engine::Impl::view_of(Sequence& sequence, std::unordered_set<uint64
   SequenceView view;
   view.id = sequence.id();
   view.running = sequence.running;
+  view.busy = sequence.busy;
   view.known = sequence.known();
   view.computed = sequence.computed;
   const int64_t most = takeable_pages(sequence);
@@ -277,130 +271,77 @@ void Engine::Impl::share_pages(Sequence& sequence) {
   }
 }
 
-void Engine::Impl::compute(const Plan& plan) {
-  const auto start = Clock::now();
-  std::vector<model::Segment> segments;
-  rows.clear();
-  parts.clear();
-  int64_t first_row = 0;
-  size_t logits_rows = 0;
-  for (const Plan::Chunk& chunk : plan.chunks) {
-    Sequence& sequence = find(chunk.id);
-    const int64_t end = sequence.computed + chunk.tokens;
-    const int64_t drafts = std::max<int64_t>(0, end - sequence.known());
-    model::Segment segment;
-    segment.start = sequence.computed;
-    segment.tokens =
-        drafts > 0 ? std::span<const int32_t>(sequence.drafting.tokens)
-                   : std::span(sequence.tokens()).subspan(static_cast<size_t>(sequence.computed));
-    segment.tokens = segment.tokens.first(static_cast<size_t>(chunk.tokens));
-    segment.pages = sequence.pages;
-    // Prompts are computed expanded and answers absorbed, also when they are computed again: so a
-    // position has the same bits whatever happened to its sequence.
-    segment.form = sequence.computed < sequence.prompt_size() ? model::AttentionForm::expanded
-                                                              : model::AttentionForm::absorbed;
-    const bool last = end >= sequence.known();
-    segment.logits_from = chunk.tokens - drafts - (last ? 1 : 0);
-    segments.push_back(segment);
-    if (last) rows.push_back({&sequence, logits_rows, static_cast<size_t>(drafts), {}, {}});
-    logits_rows += static_cast<size_t>(chunk.tokens - segment.logits_from);
-    parts.push_back({&sequence, sequence.computed, first_row, chunk.tokens, drafts});
-    first_row += chunk.tokens;
-  }
-  planned = &plan;
-  const std::span<const float> logits = runner.forward(cache, segments);
-  if (runner.interrupted()) return;
-  for (const Speculation::Part& part : parts) {
+// The end of a pass: its sequences have what it computed.
+void Engine::Impl::close(Pass& pass) {
+  pass.finish();
+  for (const Pass::Part& part : pass.parts()) {
     Sequence& sequence = *part.sequence;
+    sequence.busy = false;
+    if (sequence.finished()) continue;
     const bool was_prompt = sequence.computed < sequence.prompt_size();
     sequence.computed += part.rows - part.drafts;
     sequence.count_drafts(part.drafts, 0);
     share_pages(sequence);
     if (was_prompt && sequence.stats().generated_tokens == 0) sequence.prompt_advanced(events);
   }
-  sample(logits);
-  const std::chrono::duration<double> time = Clock::now() - start;
-  if (speculation) speculation->finish(parts, time.count());
+  pass.sample(speculation ? &*speculation : nullptr, events);
+  if (speculation) speculation->finish(pass);
   if (disk)
-    for (const Speculation::Part& part : parts) disk->save(*part.sequence);
+    for (const Pass::Part& part : pass.parts()) disk->save(*part.sequence);
+  pass.close();
 }
 
-void Engine::Impl::compute_timed(const Plan& plan) {
-  int64_t decodes = 0, prompt_tokens = 0;
+// Computes what is planned: answers at once, prompts from here on in slices between them.
+void Engine::Impl::compute(const Plan& plan, bool answering) {
+  pieces.clear();
+  prompt_pieces.clear();
   for (const Plan::Chunk& chunk : plan.chunks) {
-    const Sequence& sequence = find(chunk.id);
-    const bool is_decode = sequence.computed + 1 == sequence.known();
-    (is_decode ? decodes : prompt_tokens) += chunk.tokens;
+    Sequence& sequence = find(chunk.id);
+    const bool answer = sequence.computed + 1 == sequence.known();
+    // What is planned beside a pass with prompts is short.
+    const bool at_once = answer || (answering && prompts.active());
+    (at_once && answering ? pieces : prompt_pieces).push_back({&sequence, chunk.tokens});
   }
-  const Clock::time_point begin = Clock::now();
-  compute(plan);
-  if (!runner.interrupted())
-    pacer.took(decodes, prompt_tokens, std::chrono::duration<double>(Clock::now() - begin).count());
+  if (!prompt_pieces.empty()) {
+    for (const Pass::Piece& piece : prompt_pieces) piece.sequence->busy = true;
+    prompts.begin(prompt_pieces);
+  }
+  if (pieces.empty()) return;
+  const bool alone = std::ranges::all_of(pieces, [](const Pass::Piece& piece) {
+    return piece.sequence->computed + 1 >= piece.sequence->known();
+  });
+  answers.begin(pieces);
+  do {
+    if (in_vain(answers)) return answers.close();
+  } while (answers.advance());
+  close(answers);
+  if (alone) pacer.answered(answers.seconds());
 }
 
-// In rounds: whether a sequence's next row counts is known when its draft was right.
-void Engine::Impl::sample(std::span<const float> logits) {
-  for (size_t round = 0; !rows.empty(); ++round) {
-    draw(logits, round);
-    size_t going_on = 0;
-    for (Row& row : rows) {
-      if (!take(row, round)) continue;
-      if (&rows[going_on] != &row) rows[going_on] = std::move(row);
-      ++going_on;
-    }
-    rows.resize(going_on);
+// The next layers of the pass with prompts: as many as answers can wait for, or all.
+void Engine::Impl::advance_prompts(bool answering) {
+  double spent = 0;
+  for (bool more = true; more;) {
+    if (in_vain(prompts)) return;
+    if (answering && spent > 0 && !pacer.allows(spent + prompts.longest_layer())) return;
+    const double before = prompts.seconds();
+    more = prompts.advance();
+    spent += prompts.seconds() - before;
   }
+  int64_t tokens = 0;
+  for (const Pass::Part& part : prompts.parts()) tokens += part.rows;
+  const double longest = prompts.longest_layer();
+  close(prompts);
+  if (answering) pacer.computed(tokens, longest);
 }
 
-void Engine::Impl::draw(std::span<const float> logits, size_t round) {
-  const auto vocab = static_cast<size_t>(model.model->config.vocab_size);
-  pool.parallel_for(
-      static_cast<int64_t>(rows.size()), 1, [&](int64_t begin, int64_t end, int thread) {
-        Sampler& sampler = samplers[static_cast<size_t>(thread)];
-        for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
-          Row& row = rows[i];
-          Sequence& sequence = *row.sequence;
-          const SamplingParams& params = sequence.request().sampling;
-          const std::span<const float> x = logits.subspan((row.logits + round) * vocab, vocab);
-          if (const std::optional<int32_t> token = sequence.forced())
-            row.sampled = sampler.force(x, params, *token, row.top);
-          else if (sequence.find_allowed())
-            row.sampled = sampler.sample(
-                x, params, sequence.counts(), sequence.stats().seed, sequence.request().stream,
-                static_cast<uint64_t>(sequence.known()), row.top, sequence.allowed());
-          else
-            row.sampled = {Sampled::Status::none_left};
-        }
-      });
-}
-
-// Gives the sequence its token. Whether the next row counts, too.
-bool Engine::Impl::take(Row& row, size_t round) {
-  Sequence& sequence = *row.sequence;
-  switch (row.sampled.status) {
-    case Sampled::Status::ok:
-      sequence.accept(row.sampled, std::move(row.top), events);
-      break;
-    case Sampled::Status::not_finite:
-      sequence.finish(FinishReason::error,
-                      "the model's logits are not finite: its weights are broken, or overflow in "
-                      "this precision",
-                      events);
-      break;
-    case Sampled::Status::none_left:
-      sequence.finish(FinishReason::error, sequence.why_none_left(), events);
-      break;
-  }
-  if (row.drafts == 0) return false;
-  const bool looked_at = round < row.drafts && !sequence.finished();
-  const bool right = looked_at && row.sampled.token == sequence.drafting.tokens[round + 1];
-  if (right) {
-    ++sequence.computed;
-    sequence.count_drafts(0, 1);
-    return true;
-  }
-  speculation->checked(static_cast<int64_t>(row.drafts), static_cast<int64_t>(round), looked_at);
-  return false;
+// The pass with prompts ends if all of its requests were cancelled.
+void Engine::Impl::drop_prompts_in_vain() {
+  const auto& parts = prompts.parts();
+  if (!std::ranges::all_of(parts, [](const Pass::Part& p) { return p.sequence->finished(); }))
+    return;
+  for (const Pass::Part& part : parts) part.sequence->busy = false;
+  prompts.close();
 }
 
 Engine::Engine(const LoadedModel& model, ThreadPool& pool, const EngineOptions& options) {
@@ -460,44 +401,56 @@ std::span<const Event> Engine::step() {
   e.events.clear();
   e.take_inbox();
   const auto remove_finished = [&] {
+    const auto gone = [](const auto& sequence) { return sequence->finished() && !sequence->busy; };
     for (auto& sequence : e.sequences)
-      if (sequence->finished()) e.give_back_pages(*sequence);
-    e.live -= static_cast<int64_t>(
-        std::erase_if(e.sequences, [](const auto& sequence) { return sequence->finished(); }));
+      if (gone(sequence)) e.give_back_pages(*sequence);
+    e.live -= static_cast<int64_t>(std::erase_if(e.sequences, gone));
   };
+  e.drop_prompts_in_vain();
   remove_finished();
   if (e.sequences.empty()) return e.events;
+  const bool answering = std::ranges::any_of(e.sequences, [](const auto& sequence) {
+    return sequence->running && !sequence->busy && sequence->computed + 1 == sequence->known();
+  });
+  if (answering || !e.prompts.active()) e.plan_and_compute(answering);
+  if (e.prompts.active()) e.advance_prompts(answering);
+  remove_finished();
+  return e.events;
+}
+
+// A step's plan, and what of it is computed at once.
+void Engine::Impl::plan_and_compute(bool answering) {
   std::vector<SequenceView> views;
   std::unordered_set<uint64_t> computing;
-  int64_t places = e.options.sequences_max;
+  int64_t places = options.sequences_max;
   bool any_loading = false;
-  if (e.disk) e.disk->begin_step();
-  for (auto& sequence : e.sequences) {
+  if (disk) disk->begin_step();
+  for (auto& sequence : sequences) {
     bool loading = false;
-    if (sequence->running) {
-      e.reuse_prefix(*sequence);
-      loading = e.load_prefix(*sequence, computing);
+    if (sequence->running && !sequence->busy) {
+      reuse_prefix(*sequence);
+      loading = load_prefix(*sequence, computing);
     }
     if (places-- == 0) break;  // those behind cannot be admitted in this step
-    views.push_back(e.view_of(*sequence, computing));
+    views.push_back(view_of(*sequence, computing));
     views.back().held |= loading;
     any_loading |= loading;
   }
-  int64_t longest = 0;  // of the prompts that are being read, as far as they are
-  for (const SequenceView& view : views)
-    if (view.running && view.computed + 1 < view.known) longest = std::max(longest, view.computed);
-  const SchedulerLimits limits{e.options.step_tokens, e.options.sequences_max, e.pages.available(),
-                               page_tokens, e.pacer.prompt_tokens(longest)};
+  SchedulerLimits limits{options.step_tokens, options.sequences_max, pages.available(), page_tokens,
+                         pacer.prompt_tokens()};
+  if (prompts.active()) {
+    limits.prompt_tokens = beside_tokens;
+    limits.prompt_left_max = beside_left_max;
+  }
   const Plan plan = plan_step(views, limits);
   if (plan.chunks.empty() && plan.preempt.empty() && plan.admit.empty()) {
-    HADAL_CHECK(any_loading, "the scheduler does nothing for {} sequences", e.sequences.size());
-    if (!e.disk->exhausted()) e.wait_loaded();
-    return e.events;
+    HADAL_CHECK(any_loading || prompts.active(), "the scheduler does nothing for {} sequences",
+                sequences.size());
+    if (!prompts.active() && !disk->exhausted()) wait_loaded();
+    return;
   }
-  e.apply(plan);
-  if (!plan.chunks.empty()) e.compute_timed(plan);
-  remove_finished();
-  return e.events;
+  apply(plan);
+  if (!plan.chunks.empty()) compute(plan, answering);
 }
 
 bool Engine::idle() const {

@@ -53,6 +53,7 @@ class Planner {
     while (room(*running_[keep].view) < tokens) {
       if (running_.size() == keep + 1) return false;
       const Running& youngest = running_.back();
+      if (youngest.view->busy) return false;
       plan_.preempt.push_back(youngest.view->id);
       available_ += youngest.pages + youngest.view->pages_held - youngest.view->pages_others;
       budget_ += youngest.tokens;
@@ -74,7 +75,8 @@ class Planner {
   void decodes() {
     for (size_t i = 0; i < running_.size() && budget_ > 0; ++i) {
       const SequenceView& view = *running_[i].view;
-      if (view.known - view.computed == 1 && !view.held && make_room(i, 1)) give(running_[i], 1);
+      if (view.known - view.computed == 1 && !view.held && !view.busy && make_room(i, 1))
+        give(running_[i], 1);
     }
   }
 
@@ -110,14 +112,17 @@ class Planner {
   }
 
   void prompts() {
-    std::vector<size_t> order;  // those with something to do
-    for (size_t i = 0; i < running_.size(); ++i)
-      if (running_[i].tokens == 0 && !running_[i].view->held) order.push_back(i);
-    if (order.empty() || budget_ <= 0) return;
     const auto left = [&](size_t i) {
       const SequenceView& view = *running_[i].view;
       return std::min(view.known, view.chunk_end) - view.computed;
     };
+    std::vector<size_t> order;  // those with something to do
+    for (size_t i = 0; i < running_.size(); ++i) {
+      const SequenceView& view = *running_[i].view;
+      if (running_[i].tokens == 0 && !view.held && !view.busy && left(i) <= limits_.prompt_left_max)
+        order.push_back(i);
+    }
+    if (order.empty() || budget_ <= 0) return;
     int64_t others = 0;
     for (size_t i = 1; i < order.size(); ++i) others += left(order[i]);
     const size_t oldest = order.front();

@@ -9,7 +9,8 @@
 // - Waiting sequences enter strictly in order of arrival, as soon as there is room for all their
 //   known tokens and one more besides what running prompts still need.
 // - When pages run out, an older sequence takes them from the youngest (which waits and is computed
-//   again later); a younger one pauses until there is room. The oldest can therefore always go on.
+//   again later), if that is not busy; a younger one pauses until there is room. The oldest can
+//   therefore always go on, at the latest when a pass that is under way ends.
 #pragma once
 
 #include <cstdint>
@@ -23,6 +24,7 @@ struct SequenceView {
   uint64_t id = 0;
   bool running = false;
   bool held = false;      // pauses in this step: an older one is computing the page that it needs
+  bool busy = false;      // a pass that is under way has it: nothing of it may change
   int64_t computed = 0;   // positions in the cache (waiting: that it would find there)
   int64_t known = 0;      // tokens of prompt and answer so far, > computed
   int64_t chunk_end = 0;  // a chunk ends here at the latest, > computed
@@ -39,6 +41,8 @@ struct SchedulerLimits {
   int64_t page_tokens = 64;
   // Of step_tokens, for prompts in steps that have decodes, too. 0 would starve them.
   int64_t prompt_tokens = std::numeric_limits<int64_t>::max();
+  // Prompts with more left to compute than this wait.
+  int64_t prompt_left_max = std::numeric_limits<int64_t>::max();
 };
 
 struct Plan {

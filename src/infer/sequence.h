@@ -76,6 +76,7 @@ class Sequence {
 
   // ---- the engine's view of the cache
   bool running = false;
+  bool busy = false;           // a pass that is under way computes it: nothing of it may change
   int64_t computed = 0;        // positions in the cache
   std::vector<int32_t> pages;  // of the computed positions
   int64_t shared_pages = 0;    // the first of them, in the prefix tree or refused by it

@@ -89,8 +89,8 @@ void Speculation::read(Sequence& sequence, int64_t rows) {
 }
 
 // Keeps the states of a step, and lets the MTP layer read those of prompts.
-void Speculation::read_behind(std::span<const Part> parts) {
-  for (const Part& part : parts) {
+void Speculation::read_behind(Pass& pass) {
+  for (const Pass::Part& part : pass.parts()) {
     Sequence& sequence = *part.sequence;
     sequence.drafting.tokens.clear();
     if (sequence.finished() || !sequence.drafting.ready) continue;
@@ -99,9 +99,9 @@ void Speculation::read_behind(std::span<const Part> parts) {
     const size_t before = hidden.size();
     const int64_t rows = sequence.computed - part.start;
     hidden.resize(before + static_cast<size_t>(rows * width()));
-    runner_.final_hidden(part.first_row, rows, hidden.data() + before);
+    pass.runner().final_hidden(part.first_row, rows, hidden.data() + before);
   }
-  for (const Part& part : parts) {
+  for (const Pass::Part& part : pass.parts()) {
     Sequence& sequence = *part.sequence;
     // The last row is left to predict(), if it is to predict something.
     const int64_t rows = pending(sequence) - (answers(sequence) ? 1 : 0);
@@ -187,25 +187,28 @@ void Speculation::predict(int64_t drafts) {
   }
 }
 
-void Speculation::finish(std::span<const Part> parts, double seconds) {
-  const bool decodes =
-      std::ranges::all_of(parts, [](const Part& part) { return part.rows - part.drafts == 1; });
+void Speculation::finish(Pass& pass) {
+  const std::vector<Pass::Part>& parts = pass.parts();
+  const double seconds = pass.seconds();
+  const bool decodes = std::ranges::all_of(
+      parts, [](const Pass::Part& part) { return part.rows - part.drafts == 1; });
   if (decodes)
     controller_.step({static_cast<int64_t>(parts.size()), step_drafts_, step_accepted_,
                       seconds + draft_seconds_});
   step_drafts_ = step_accepted_ = 0;
   draft_seconds_ = 0;
   const auto start = Clock::now();
-  read_behind(parts);
+  read_behind(pass);
   if (decodes)
     controller_.extra(seconds_since(start));
-  else if (std::ranges::any_of(parts, [](const Part& p) { return p.sequence->drafting.ready; }))
+  else if (std::ranges::any_of(parts,
+                               [](const Pass::Part& p) { return p.sequence->drafting.ready; }))
     controller_.prompt(seconds, seconds_since(start));
 
   rows_.clear();
   generating_ = 0;
   int64_t drafting = 0;
-  for (const Part& part : parts) {
+  for (const Pass::Part& part : parts) {
     Sequence& sequence = *part.sequence;
     if (sequence.finished() || !answers(sequence)) continue;
     ++generating_;
@@ -215,7 +218,7 @@ void Speculation::finish(std::span<const Part> parts, double seconds) {
   const int64_t drafts =
       std::min(controller_.choose(generating_, drafting), runner_.tokens_max() / generating_ - 1);
   if (drafts <= 0) return;
-  for (const Part& part : parts) {
+  for (const Pass::Part& part : parts) {
     Sequence& sequence = *part.sequence;
     if (sequence.finished() || !answers(sequence)) continue;
     const int64_t most = sequence.drafting.ready ? room(sequence, drafts) : 0;

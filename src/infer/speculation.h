@@ -19,6 +19,7 @@
 #include "infer/draft_controller.h"
 #include "infer/engine.h"
 #include "infer/kv_pages.h"
+#include "infer/pass.h"
 #include "infer/sampler.h"
 #include "infer/sequence.h"
 #include "model/forward.h"
@@ -41,23 +42,17 @@ class Speculation {
   bool complete(int32_t page) const { return complete_[static_cast<size_t>(page)]; }
   void loaded(int32_t page, bool complete) { complete_[static_cast<size_t>(page)] = complete; }
 
-  // ---- a step: its forward pass, checked() for what was drawn, then finish()
-  struct Part {
-    Sequence* sequence;
-    int64_t start;      // the first position that was computed
-    int64_t first_row;  // of the forward pass
-    int64_t rows, drafts;
-  };
+  // ---- a pass: checked() for what was drawn, then finish()
   // Of a sequence's `drafts` that were verified, the first `accepted` were right, and the next was
   // wrong if wrong is set; the others were not looked at.
   void checked(int64_t drafts, int64_t accepted, bool wrong);
-  // parts: all of the step; Sequence::computed counts their rows that are right. seconds: what the
-  // step took so far. Makes the drafts of the next step.
-  void finish(std::span<const Part> parts, double seconds);
+  // Sequence::computed counts the rows of the pass that are right. Makes the drafts of the next
+  // one.
+  void finish(Pass& pass);
 
  private:
   void read(Sequence& sequence, int64_t rows);
-  void read_behind(std::span<const Part> parts);
+  void read_behind(Pass& pass);
   void predict(int64_t drafts);
   void draw(std::span<const float> logits, int64_t drafts);
   void advance(Sequence& sequence, int64_t rows);

@@ -33,8 +33,11 @@ struct Runner::Impl {
   Block block;
   Buffer x_buffer, normed_buffer, wanted_buffer, joined_buffer, logits_buffer;
   Input head_input, joined_input;
-  std::function<bool()> interrupt;
-  bool interrupted = false;
+  // Of the pass that is under way:
+  KvCache* cache = nullptr;
+  Trace* trace = nullptr;
+  int64_t next_layer = 0;
+  float* states = nullptr;  // [rows, hidden]
 };
 
 // Rows of the embedding, `stride` floats apart.
@@ -60,6 +63,13 @@ Runner::~Runner() = default;
 
 std::span<const float> Runner::forward(KvCache& cache, std::span<const Segment> segments,
                                        Trace* trace) {
+  begin(cache, segments, trace);
+  while (advance()) {
+  }
+  return finish();
+}
+
+void Runner::begin(KvCache& cache, std::span<const Segment> segments, Trace* trace) {
   Impl& m = *impl_;
   const ModelConfig& config = m.config;
   const int64_t hidden = config.hidden_size;
@@ -70,29 +80,39 @@ std::span<const float> Runner::forward(KvCache& cache, std::span<const Segment> 
     trace->hidden.assign(static_cast<size_t>(config.layers), {});
     trace->routers.assign(static_cast<size_t>(config.layers), {});
   }
-
-  float* x = m.x_buffer.get(rows * hidden);
+  m.cache = &cache;
+  m.trace = trace;
+  m.next_layer = 0;
+  m.states = m.x_buffer.get(rows * hidden);
   for (size_t s = 0; s < segments.size(); ++s)
-    m.embed(segments[s].tokens, x + m.batch.first_row[s] * hidden, hidden);
-  m.interrupted = false;
-  for (int64_t layer = 0; layer < config.layers; ++layer) {
-    if (m.interrupt && m.interrupt()) {
-      m.interrupted = true;
-      return {};
-    }
-    const auto i = static_cast<size_t>(layer);
-    m.block.forward(m.model.layers[i], m.batch, cache, layer, x,
-                    trace != nullptr ? &trace->routers[i] : nullptr);
-    if (trace != nullptr) trace->hidden[i].assign(x, x + rows * hidden);
-  }
+    m.embed(segments[s].tokens, m.states + m.batch.first_row[s] * hidden, hidden);
+}
 
-  if (trace != nullptr) {
+bool Runner::advance() {
+  Impl& m = *impl_;
+  HADAL_CHECK(m.next_layer < m.config.layers, "all layers are computed");
+  const int64_t layer = m.next_layer++;
+  const auto i = static_cast<size_t>(layer);
+  m.block.forward(m.model.layers[i], m.batch, *m.cache, layer, m.states,
+                  m.trace != nullptr ? &m.trace->routers[i] : nullptr);
+  if (m.trace != nullptr)
+    m.trace->hidden[i].assign(m.states, m.states + m.batch.rows() * m.config.hidden_size);
+  return m.next_layer < m.config.layers;
+}
+
+std::span<const float> Runner::finish() {
+  Impl& m = *impl_;
+  const ModelConfig& config = m.config;
+  const int64_t hidden = config.hidden_size;
+  HADAL_CHECK(m.next_layer == config.layers, "{} of {} layers", m.next_layer, config.layers);
+  if (m.trace != nullptr) {
+    const int64_t rows = m.batch.rows();
     float* normed = m.normed_buffer.get(rows * hidden);
-    norm_rows(m.context, x, m.model.final_norm, config.rms_norm_eps, rows, normed);
-    trace->final_hidden.assign(normed, normed + rows * hidden);
+    norm_rows(m.context, m.states, m.model.final_norm, config.rms_norm_eps, rows, normed);
+    m.trace->final_hidden.assign(normed, normed + rows * hidden);
   }
   // Only rows whose logits are wanted go through the last norm and the head.
-  const std::span<float> kept = m.gather(segments, x);
+  const std::span<float> kept = m.gather(m.batch.segments, m.states);
   const auto wanted = static_cast<int64_t>(kept.size()) / hidden;
   norm_rows(m.context, kept.data(), m.model.final_norm, config.rms_norm_eps, wanted, kept.data());
   float* logits = m.logits_buffer.get(wanted * config.vocab_size);
@@ -109,12 +129,6 @@ void Runner::final_hidden(int64_t first, int64_t n, float* out) {
             m.config.rms_norm_eps, n, out);
 }
 
-void Runner::set_interrupt(std::function<bool()> interrupt) {
-  impl_->interrupt = std::move(interrupt);
-}
-bool Runner::interrupted() const {
-  return impl_->interrupted;
-}
 const Model& Runner::model() const {
   return impl_->model;
 }

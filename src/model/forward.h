@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -62,8 +61,15 @@ class Runner {
   std::span<const float> forward(KvCache& cache, std::span<const Segment> segments,
                                  Trace* trace = nullptr);
 
-  // States of rows [first, first + n) of the last forward(), after the last norm: out [n, hidden].
-  // Rows count through all segments; they are kept until the next forward() or forward_mtp().
+  // The same layer by layer: begin(), advance() until it returns false, then finish() for the
+  // logits. The segments must stay as they are until then. A call that is not finished leaves
+  // nothing but undefined cache entries of its rows.
+  void begin(KvCache& cache, std::span<const Segment> segments, Trace* trace = nullptr);
+  bool advance();  // computes the next layer; whether there are more
+  std::span<const float> finish();
+
+  // States of rows [first, first + n) of the last forward pass, after the last norm: out [n, hidden].
+  // Rows count through all segments; they are kept until the next pass or forward_mtp().
   void final_hidden(int64_t first, int64_t n, float* out);
 
   // Multi-token prediction by MTP layer 0: row i of a segment joins the main model's state at
@@ -77,11 +83,6 @@ class Runner {
   };
   Predicted forward_mtp(KvCache& cache, std::span<const Segment> segments,
                         std::span<const float> hidden, Trace* trace = nullptr);
-
-  // Asked between layers of forward(): true abandons the call, which then returns nothing and
-  // leaves nothing but undefined cache entries of its rows. Empty: never asked.
-  void set_interrupt(std::function<bool()> interrupt);
-  bool interrupted() const;  // whether the last forward() was abandoned
 
   const Model& model() const;
   Precision precision() const;

@@ -11,11 +11,11 @@ namespace hadal::infer {
 namespace {
 
 SequenceView running(uint64_t id, int64_t computed, int64_t known, int64_t pages_held) {
-  return {id, true, false, computed, known, known, pages_held, 0};
+  return {id, true, false, false, computed, known, known, pages_held, 0};
 }
 
 SequenceView waiting(uint64_t id, int64_t known) {
-  return {id, false, false, 0, known, known, 0, 0};
+  return {id, false, false, false, 0, known, known, 0, 0};
 }
 
 std::map<uint64_t, int64_t> chunks(const Plan& plan) {
@@ -91,6 +91,25 @@ TEST(Scheduler, TheYoungestGivesWayToTheOldest) {
   const Plan pause = plan_step(tail, {512, 32, 0, 64});
   EXPECT_EQ(pause.preempt, Ids{});
   EXPECT_EQ(chunks(pause), (Chunks{{1, 1}}));
+}
+
+TEST(Scheduler, BusySequencesKeepWhatTheyHave) {
+  std::vector<SequenceView> queue = {running(1, 64, 65, 1), running(2, 0, 128, 2)};
+  queue[1].busy = true;
+  // No page is left for the first, and the second must not lose its own.
+  Plan plan = plan_step(queue, {512, 32, 0, 64});
+  EXPECT_TRUE(plan.preempt.empty());
+  EXPECT_TRUE(plan.chunks.empty());
+  plan = plan_step(queue, {512, 32, 1, 64});
+  EXPECT_EQ(chunks(plan), (Chunks{{1, 1}}));
+}
+
+TEST(Scheduler, LongPromptsMayHaveToWait) {
+  const std::vector<SequenceView> queue = {running(1, 70, 71, 2), running(2, 0, 900, 0),
+                                           running(3, 0, 20, 0)};
+  SchedulerLimits limits{512, 32, 100, 64, 8};
+  limits.prompt_left_max = 64;
+  EXPECT_EQ(chunks(plan_step(queue, limits)), (Chunks{{1, 1}, {3, 8}}));
 }
 
 TEST(Scheduler, HeldSequencesPause) {

@@ -5,53 +5,52 @@
 namespace hadal::infer {
 namespace {
 
-// A machine on which a step costs so much, and each token so much more.
+// A machine on which a pass with answers takes so long, and a layer of a prompt's pass so long and
+// so much more for each token.
 struct Machine {
-  double step_s, token_s;
-  double seconds(int64_t decodes, int64_t prompt) const {
-    return step_s + token_s * static_cast<double>(decodes + prompt);
-  }
+  double answer_s, layer_s, token_s;
+  double layer(int64_t tokens) const { return layer_s + token_s * static_cast<double>(tokens); }
 };
 
-// The pieces after a while of a long prompt beside an answer.
+// The piece after a while of a long prompt beside an answer.
 int64_t settled(StepPacer& pacer, const Machine& machine) {
-  pacer.took(1, 0, machine.seconds(1, 0));
-  for (int i = 0; i < 40; ++i)
-    pacer.took(1, pacer.prompt_tokens(0), machine.seconds(1, pacer.prompt_tokens(0)));
-  return pacer.prompt_tokens(0);
+  for (int i = 0; i < 40; ++i) {
+    pacer.answered(machine.answer_s);
+    pacer.computed(pacer.prompt_tokens(), machine.layer(pacer.prompt_tokens()));
+  }
+  return pacer.prompt_tokens();
 }
 
-TEST(StepPacer, StepsWithPromptsLastUnderThreeTimesAsLong) {
-  for (const Machine machine : {Machine{1e-3, 1e-5}, Machine{5e-2, 5e-4}, Machine{1e-4, 3e-6}}) {
+TEST(StepPacer, ALayerBesideAnAnswerTakesUnderThreeTimesAsLong) {
+  for (const Machine machine :
+       {Machine{1e-3, 1e-4, 1e-5}, Machine{6e-2, 2e-3, 2e-4}, Machine{3e-4, 5e-5, 3e-6}}) {
     StepPacer pacer(512, 3);
     const int64_t piece = settled(pacer, machine);
-    const double factor = machine.seconds(1, piece) / machine.seconds(1, 0);
+    const double factor = (machine.answer_s + machine.layer(piece)) / machine.answer_s;
     EXPECT_LT(factor, 3) << piece;
     EXPECT_GT(factor, 2) << piece;  // and no more is held back than has to be
+    EXPECT_TRUE(pacer.allows(machine.layer(piece)));
+    EXPECT_FALSE(pacer.allows(2.1 * machine.answer_s));
   }
 }
 
 TEST(StepPacer, PiecesStayWithinTheirBounds) {
-  StepPacer slow(512, 3), fast(512, 3), unbounded(512, 0);
-  EXPECT_EQ(settled(slow, {1e-3, 1e-2}), 8);
-  EXPECT_EQ(settled(unbounded, {1e-3, 1e-2}), 512);
-  EXPECT_EQ(slow.prompt_tokens(3200), 100);
-  EXPECT_EQ(slow.prompt_tokens(320'000), 512);
-  EXPECT_EQ(settled(fast, {1, 1e-9}), 512);
+  StepPacer slow(512, 3), fast(512, 3), unbounded(512, 0), small(5, 3);
+  EXPECT_EQ(settled(slow, {1e-3, 1, 1}), 8);
+  EXPECT_EQ(settled(unbounded, {1e-3, 1, 1}), 512);
+  EXPECT_TRUE(unbounded.allows(1e9));
+  EXPECT_EQ(settled(fast, {1, 1e-9, 1e-9}), 512);
+  EXPECT_EQ(small.prompt_tokens(), 5);
 }
 
-TEST(StepPacer, NowAndThenAStepGoesWithoutPrompts) {
+TEST(StepPacer, FollowsWhatAnAnswerTakesNow) {
   StepPacer pacer(512, 3);
-  int without = 0;
-  for (int i = 0; i < 1500; ++i) {
-    const int64_t piece = pacer.prompt_tokens(0);
-    without += piece == 0 ? 1 : 0;
-    // Ten times slower from the middle on: the pieces follow what it costs now.
-    pacer.took(1, piece, Machine{i < 500 ? 1e-3 : 1e-2, 1e-5}.seconds(1, piece));
-  }
-  EXPECT_GE(without, 15);
-  EXPECT_LE(without, 30);
-  EXPECT_EQ(pacer.prompt_tokens(0), 512);
+  const int64_t before = settled(pacer, {1e-3, 1e-4, 1e-5});
+  pacer.answered(5);  // a hiccup is not believed at once
+  EXPECT_FALSE(pacer.allows(2e-3));
+  EXPECT_GT(settled(pacer, {4e-3, 1e-4, 1e-5}), 3 * before);
+  EXPECT_NEAR(static_cast<double>(settled(pacer, {1e-3, 1e-4, 1e-5})), static_cast<double>(before),
+              2);
 }
 
 }  // namespace

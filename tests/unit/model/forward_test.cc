@@ -173,20 +173,21 @@ TEST(Forward, MtpDoesNotDependOnCompany) {
   EXPECT_EQ(runner.forward_mtp(cache, {&next, 1}, last.hidden).logits.size(), 96u);
 }
 
-TEST(Forward, CanBeInterruptedBetweenLayers) {
+TEST(Forward, CanBeComputedLayerByLayer) {
   const auto model = tiny_model({});
   const auto tokens = tiny_tokens(5, 20);
   ThreadPool pool(1);
   Runner runner(*model, Precision::f32, pool, 64);
   KvCache cache(model->config, quant::Type::F32, 3);
   const Segment segment{tokens, 0, three_pages, AttentionForm::expanded, 19};
-  int asked = 0;
-  runner.set_interrupt([&] { return ++asked == 2; });
-  EXPECT_TRUE(runner.forward(cache, {&segment, 1}).empty());
-  EXPECT_TRUE(runner.interrupted());
-  EXPECT_EQ(asked, 2);
-  const auto logits = runner.forward(cache, {&segment, 1});
-  EXPECT_FALSE(runner.interrupted());
+  runner.begin(cache, {&segment, 1});
+  EXPECT_TRUE(runner.advance());
+  // Given up, and begun again.
+  runner.begin(cache, {&segment, 1});
+  int64_t layers = 1;
+  while (runner.advance()) ++layers;
+  EXPECT_EQ(layers, model->config.layers);
+  const auto logits = runner.finish();
   const std::vector<float> after(logits.begin(), logits.end());
   const auto expected =
       logits_of(*model, Precision::f32, quant::Type::F32, AttentionForm::expanded, 20);
