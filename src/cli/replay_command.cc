@@ -11,8 +11,8 @@
 #include "infer/model_store.h"
 #include "server/api_error.h"
 #include "server/bind.h"
-#include "server/json_fields.h"
 #include "server/constraints.h"
+#include "server/json_fields.h"
 #include "server/receipt.h"
 
 namespace hadal::cli {

@@ -68,7 +68,8 @@ class Runner {
   bool advance();  // computes the next layer; whether there are more
   std::span<const float> finish();
 
-  // States of rows [first, first + n) of the last forward pass, after the last norm: out [n, hidden].
+  // States of rows [first, first + n) of the last forward pass, after the last norm: out
+  // [n, hidden].
   // Rows count through all segments; they are kept until the next pass or forward_mtp().
   void final_hidden(int64_t first, int64_t n, float* out);
 
