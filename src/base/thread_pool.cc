@@ -54,14 +54,15 @@ void ThreadPool::run(int64_t count, int64_t grain, Function function, const void
   function_ = function;
   body_ = body;
   next_.store(0, std::memory_order_relaxed);
-  running_.store(static_cast<int>(workers_.size()), std::memory_order_relaxed);
+  inside_.store(0, std::memory_order_release);
   generation_.fetch_add(1);  // seq_cst: pairs with the sleeper's check under the mutex
   if (sleeping_.load() > 0) {
     std::lock_guard lock(mutex_);
     wake_.notify_all();
   }
   work(0);
-  for (int spins = 0; running_.load(std::memory_order_acquire) > 0; ++spins) {
+  inside_.fetch_or(closed, std::memory_order_relaxed);
+  for (int spins = 0; inside_.load(std::memory_order_acquire) != closed; ++spins) {
     if (spins < spins_before_yield)
       relax();
     else
@@ -75,6 +76,16 @@ void ThreadPool::work(int thread) {
     if (begin >= count_) return;
     function_(body_, begin, std::min(begin + grain_, count_), thread);
   }
+}
+
+// The loop may be another than the one that the worker was woken for: any that is open will do.
+bool ThreadPool::enter() {
+  uint32_t inside = inside_.load(std::memory_order_relaxed);
+  do {
+    if ((inside & closed) != 0) return false;
+  } while (!inside_.compare_exchange_weak(inside, inside + 1, std::memory_order_acquire,
+                                          std::memory_order_relaxed));
+  return true;
 }
 
 void ThreadPool::worker(int thread) {
@@ -93,8 +104,9 @@ void ThreadPool::worker(int thread) {
     }
     seen = generation_.load(std::memory_order_acquire);
     if (stop_) return;
+    if (!enter()) continue;
     work(thread);
-    running_.fetch_sub(1, std::memory_order_release);
+    inside_.fetch_sub(1, std::memory_order_release);
   }
 }
 

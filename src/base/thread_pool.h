@@ -1,5 +1,6 @@
-// A pool of threads that work on one parallel loop at a time. Waits spin briefly, then sleep, so
-// that a busy neighbour on the machine costs a share of the time and not a stall.
+// A pool of threads that work on one parallel loop at a time. Waits spin briefly, then sleep, and
+// nobody waits for a thread that has not begun: so a busy neighbour on the machine, or a system
+// that keeps two of the threads on one core, costs a share of the time and not a stall.
 #pragma once
 
 #include <atomic>
@@ -35,6 +36,7 @@ class ThreadPool {
   }
 
  private:
+  static constexpr uint32_t closed = uint32_t{1} << 31;
   using Function = void (*)(const void* body, int64_t begin, int64_t end, int thread);
 
   template <typename Body>
@@ -45,6 +47,7 @@ class ThreadPool {
   void run(int64_t count, int64_t grain, Function function, const void* body);
   void worker(int thread);
   void work(int thread);
+  bool enter();
 
   std::vector<std::thread> workers_;
   std::mutex mutex_;
@@ -53,7 +56,9 @@ class ThreadPool {
   std::atomic<bool> stop_{false};
   std::atomic<int> sleeping_{0};
   alignas(64) std::atomic<int64_t> next_{0};
-  alignas(64) std::atomic<int> running_{0};
+  // Workers inside the loop, and whether it takes more: one that comes when all is dealt out is not
+  // let in.
+  alignas(64) std::atomic<uint32_t> inside_{closed};
   int64_t count_ = 0;
   int64_t grain_ = 1;
   Function function_ = nullptr;
