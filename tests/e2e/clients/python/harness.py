@@ -66,6 +66,8 @@ class Server:
             return urllib.request.urlopen(self.url + path, timeout=10).status
         except urllib.error.HTTPError as error:
             return error.code
+        except OSError:  # a connection may be closed while it is asked: only answers count
+            return None
 
     def metric_becomes(self, name, value):
         for _ in range(250):

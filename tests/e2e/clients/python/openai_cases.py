@@ -2,6 +2,7 @@
 import asyncio
 import json
 import signal
+import time
 from types import SimpleNamespace
 
 import openai
@@ -248,7 +249,7 @@ def drained():
         next(stream)
         server.process.send_signal(signal.SIGTERM)
         while server.status("/readyz") != 503:
-            pass
+            time.sleep(0.01)
         refused = raises(openai.InternalServerError, lambda: create(server))
         expect(refused.status_code, 503)
         server.process.send_signal(signal.SIGTERM)  # the second one ends what runs
