@@ -35,21 +35,19 @@ class Prompts {
   void keep_up() {
     for (auto& call : running_) {
       if (call && !call->ended()) continue;
-      if (call) {
-        broken_ |= !is_whole(*call);
-        tokens_ = Json::parse(call->before_last(), nullptr, false)["usage"].value("prompt_tokens",
-                                                                                  int64_t{0});
-        ++done_;
-      }
+      if (call) count(*call);
       call = client_.start(long_prompt(++seed_));
     }
   }
+  // Waits for those that run; they count too: a short measurement may end before the first of them.
   void finish() {
-    client_.run_until(
+    broken_ |= !client_.run_until(
         [&] {
           return std::ranges::all_of(running_, [](const auto& c) { return !c || c->ended(); });
         },
         patience_s);
+    for (const auto& call : running_)
+      if (call) count(*call);
     running_.clear();
   }
   int64_t done() const { return done_; }
@@ -57,6 +55,13 @@ class Prompts {
   bool broken() const { return broken_; }
 
  private:
+  void count(const Call& call) {
+    broken_ |= !is_whole(call);
+    tokens_ =
+        Json::parse(call.before_last(), nullptr, false)["usage"].value("prompt_tokens", int64_t{0});
+    ++done_;
+  }
+
   LoadClient& client_;
   std::vector<std::shared_ptr<Call>> running_;
   uint64_t seed_ = 0;

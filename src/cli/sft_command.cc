@@ -19,7 +19,7 @@ struct Options {
 };
 
 // What differs from training from nothing: a checkpoint to start from, smaller steps of learning
-// (a third, as training.md's recipe), one long decay, no MTP loss unless asked for.
+// (a third), one long decay, no MTP loss unless asked for.
 std::vector<std::string> defaults(const Options& options) {
   std::string sources = "data.sources=[";
   for (const std::string& path : options.data) {

@@ -15,6 +15,7 @@
 #include "cli/human.h"
 #include "cli/interrupt.h"
 #include "cli/train_samples.h"
+#include "data/inputs.h"
 #include "eval/machine.h"
 #include "format/config_read.h"
 #include "format/json_guard.h"
@@ -46,6 +47,7 @@ void read_tokenizer(const std::string& folder, train::TrainOptions& options) {
     if (fs::exists(fs::path(folder) / name))
       options.side_files.push_back({name, read_text(fs::path(folder) / name)});
   const infer::TokenizerSource source = infer::open_tokenizer(folder);
+  options.tokenizer_hash = data::file_hash((fs::path(folder) / "tokenizer.json").string());
   const tokenizer::Tokenizer& tokenizer = source.tokenizer;
   options.token_bytes.resize(static_cast<size_t>(tokenizer.size()));
   for (int32_t id = 0; id < tokenizer.size(); ++id)

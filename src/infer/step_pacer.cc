@@ -28,10 +28,6 @@ bool StepPacer::allows(double seconds) const {
 
 void StepPacer::computed(int64_t prompt_tokens, double longest_layer) {
   const auto most = static_cast<double>(std::max(tokens_max_, piece_min));
-  if (stall_max_ <= 0) {
-    piece_ = most;
-    return;
-  }
   // The end of a prompt tells little about whole pieces.
   if (answer_s_ == 0 || static_cast<double>(prompt_tokens) < piece_ / 2) return;
   const double factor = std::clamp(budget() / longest_layer, 0.5, 1.5);

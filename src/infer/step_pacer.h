@@ -21,7 +21,9 @@ class StepPacer {
         piece_(static_cast<double>(tokens_max < piece_first ? tokens_max : piece_first)) {}
 
   // Of the next piece of prompts.
-  int64_t prompt_tokens() const { return static_cast<int64_t>(piece_); }
+  int64_t prompt_tokens() const {
+    return stall_max_ > 0 ? static_cast<int64_t>(piece_) : tokens_max_;
+  }
   // A pass with answers alone took so long.
   void answered(double seconds);
   // Whether prompts may take `seconds` beside one pass with answers.

@@ -40,6 +40,7 @@ struct TrainOptions {
   // special ones), for bits per byte; empty: unknown.
   std::vector<format::SideFile> side_files;
   std::vector<int32_t> token_bytes;
+  uint64_t tokenizer_hash = 0;  // of its tokenizer.json, as token stores have it; 0: unknown
   std::string settings;  // the file's text as understood: kept beside checkpoints, to compare
 };
 

@@ -36,6 +36,11 @@ Trainer::Trainer(const model::ModelConfig& config, TrainOptions options, ThreadP
          "the data have {} kinds of tokens, the model {}: encode them with the "
          "model's tokenizer",
          vocabulary.size, config.vocab_size);
+  if (options_.tokenizer_hash != 0 && vocabulary.tokenizer_hash != options_.tokenizer_hash)
+    fail(
+        ErrorKind::usage,
+        "the data were encoded with another tokenizer than the model's: pack them with it, or name "
+        "theirs as model.tokenizer");
   if (options_.data.length > config.context_length)
     fail(ErrorKind::usage, "sequences of {} tokens, but the model's context is {}",
          options_.data.length, config.context_length);

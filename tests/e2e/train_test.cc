@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 
 #include "base/random.h"
+#include "data/inputs.h"
 #include "data/token_store.h"
 #include "e2e/process.h"
 #include "golden/goldens.h"
@@ -42,7 +43,7 @@ class TrainTest : public testing::Test {
 
   // Documents in which a token follows from the one before, mostly.
   void write_tokens(const std::string& name, uint64_t seed) const {
-    data::TokenStoreWriter writer({512, 0, 7});
+    data::TokenStoreWriter writer({512, 0, data::file_hash(tokenizer_file_)});
     for (uint64_t document = 0; document < 40; ++document) {
       std::vector<int32_t> ids = {0};
       for (uint64_t i = 0; i < 40; ++i)
@@ -62,14 +63,15 @@ class TrainTest : public testing::Test {
   std::string path(const std::string& name) const { return (folder_ / name).string(); }
 
   fs::path folder_;
+  const std::string tokenizer_file_ =
+      std::string(HADAL_SOURCE_DIR) + "/tests/golden/data/tokenizers/deepseek-v3-512.json";
   const std::string config_ =
       std::string(HADAL_SOURCE_DIR) + "/tests/golden/data/models/v3/config.json";
 };
 
 TEST_F(TrainTest, LearnsAndLeavesAModel) {
   fs::create_directories(path("tokenizer"));
-  fs::copy(HADAL_SOURCE_DIR "/tests/golden/data/tokenizers/deepseek-v3-512.json",
-           path("tokenizer/tokenizer.json"));
+  fs::copy(tokenizer_file_, path("tokenizer/tokenizer.json"));
   const Outcome outcome = run_program(
       arguments("run", {"--json", "--set", "model.tokenizer=" + path("tokenizer"), "--set",
                         "samples.prompts=[\"Once upon\"]", "--set", "samples.tokens=8"}));
@@ -105,6 +107,50 @@ TEST_F(TrainTest, LearnsAndLeavesAModel) {
   const Outcome again = run_program(arguments("run"));
   EXPECT_EQ(again.code, 2);
   EXPECT_NE(again.err.find("--resume"), std::string::npos) << again.err;
+}
+
+TEST_F(TrainTest, AnotherTokenizerThanTheDatasIsRefused) {
+  fs::create_directories(path("tokenizer"));
+  std::ofstream(path("tokenizer/tokenizer.json")) << read(tokenizer_file_) << "\n";
+  const Outcome outcome =
+      run_program(arguments("run", {"--set", "model.tokenizer=" + path("tokenizer")}));
+  EXPECT_EQ(outcome.code, 2);
+  EXPECT_NE(outcome.err.find("another tokenizer"), std::string::npos) << outcome.err;
+}
+
+// From text and generators to an examined model, by commands alone.
+TEST_F(TrainTest, FromDataToAnExam) {
+  std::ofstream(path("text.jsonl")) << R"({"text": "The little dog ran to the old house."})"
+                                    << "\n"
+                                    << R"({"text": "Once upon a time there was a sum."})"
+                                    << "\n";
+  const auto run = [](const std::vector<std::string>& arguments) {
+    const Outcome outcome = run_program(arguments);
+    EXPECT_EQ(outcome.code, 0) << arguments[0] << ": " << outcome.err;
+    return outcome.out;
+  };
+  run({"data", "tokenizer", path("text.jsonl"), "generate:add:300", "generate:chat:100",
+       "--vocabulary", "400", "--context", "256", "-o", path("vocabulary")});
+  const auto packed = nlohmann::json::parse(
+      run({"data", "pack", "generate:add:300", "generate:chat:100", "--tokenizer",
+           path("vocabulary"), "-o", path("sums.tokens"), "--json"}));
+  EXPECT_EQ(packed["documents"], 400);
+  EXPECT_LT(packed["learnt"], packed["tokens"]);
+  EXPECT_GT(packed["learnt"], 0);
+  const std::string shown =
+      run({"data", "show", path("sums.tokens"), "--tokenizer", path("vocabulary"), "-n", "2"});
+  EXPECT_NE(shown.find("<think>"), std::string::npos) << shown;
+  EXPECT_EQ(run({"data", "generate", "add", "-n", "3"}),
+            run({"data", "generate", "add", "-n", "3"}));
+  run(arguments("run", {"--set", "data.sources=['" + path("sums.tokens") + "']", "--set",
+                        "model.tokenizer=" + path("vocabulary"), "--set", "data.late_weights=[1]",
+                        "--set", "data.length=128", "--set", "run.steps=2"}));
+  const auto exam = nlohmann::json::parse(run({"eval", path("run/model"), "-n", "2", "--json"}));
+  EXPECT_GT(exam.size(), 0u);
+  EXPECT_EQ(run_program({"data", "pack", path("text.jsonl"), "--tokenizer", path("vocabulary"),
+                         "-o", path("sums.tokens")})
+                .code,
+            2);  // it exists
 }
 
 TEST_F(TrainTest, GoesOnBitForBitWhereverItIsKilled) {

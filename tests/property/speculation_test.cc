@@ -57,6 +57,7 @@ EngineOptions options_of(const Setting& setting, int64_t sequences_max) {
   options.drafts = setting.drafts;
   options.step_tokens = setting.step_tokens;
   options.cache_tokens = setting.cache_tokens;
+  options.stall_max = 0;  // what is drafted depends on no clock
   options.sequences_max = sequences_max;
   return options;
 }
@@ -94,7 +95,7 @@ TEST(SpeculationProperty, AnswersAreThoseOfPlainDecoding) {
         }
       }
       if (setting.drafts > 0) {
-        EXPECT_GT(accepted, 30) << setting.drafts << " drafts: this proves too little";
+        EXPECT_GT(accepted, 50) << setting.drafts << " drafts: this proves too little";
         EXPECT_GT(drafted, accepted + 100);
       }
       EXPECT_EQ(engine.load().pages_free + engine.load().pages_kept, engine.load().pages);
