@@ -109,6 +109,30 @@ TEST_F(TrainTest, LearnsAndLeavesAModel) {
   EXPECT_NE(again.err.find("--resume"), std::string::npos) << again.err;
 }
 
+// The golden model has the names, shapes and settings that transformers loads as deepseek_v3; of
+// the MTP layer it also stores the embedding and the head, which are the main model's.
+TEST_F(TrainTest, WritesWhatTransformersLoads) {
+  ASSERT_EQ(run_program(arguments("run", {"--set", "run.steps=1"})).code, 0);
+  const fs::path theirs = fs::path(config_).parent_path();
+  const fs::path ours = path("run/checkpoints/step-00000001");
+  const golden::Tensors expected(theirs / "model.safetensors"), got(ours / "model.safetensors");
+  std::vector<std::string> names;
+  for (const std::string& name : expected.names()) {
+    if (name.ends_with("4.embed_tokens.weight") || name.ends_with("shared_head.head.weight"))
+      continue;
+    names.push_back(name);
+    ASSERT_TRUE(got.has(name)) << name;
+    EXPECT_EQ(got.shape(name), expected.shape(name)) << name;
+  }
+  EXPECT_EQ(got.names(), names);
+  auto config = nlohmann::json::parse(read(config_));
+  auto written = nlohmann::json::parse(read(ours / "config.json"));
+  EXPECT_EQ(written["torch_dtype"], "float32");
+  config["torch_dtype"] = "float32";
+  config["rope_scaling"]["rope_type"] = "yarn";  // the newer name of "type": both are written
+  EXPECT_EQ(written, config);
+}
+
 TEST_F(TrainTest, AnotherTokenizerThanTheDatasIsRefused) {
   fs::create_directories(path("tokenizer"));
   std::ofstream(path("tokenizer/tokenizer.json")) << read(tokenizer_file_) << "\n";
