@@ -67,6 +67,8 @@ struct Rows {
   const void* data;
   int64_t count;
   int64_t stride;  // elements between positions
+  // Where as many rows of the kind lie that are read next: for fetching ahead; or null.
+  const void* follow = nullptr;
 };
 
 // Queries that meet a page of keys and values, all BF16, and what they have gathered so far
@@ -152,6 +154,11 @@ struct Table {
   // y_i[c] = fma(p[i * p_stride + j], value_j[c], y_i[c]), j in order, for i < queries, c < width.
   void (*attention_values)(const float* p, int64_t p_stride, int64_t queries, const Rows* values,
                            int64_t width, float* y, int64_t y_stride);
+  // The outputs o [pieces, width], o_stride apart, of the pieces of a walk: y = o_0, then
+  // y = y * factors[i - 1][0] + o_i * factors[i - 1][1] for i = 1, 2 ..., each product and sum
+  // rounded; out = y * last.
+  void (*merge)(const float* o, int64_t o_stride, int64_t pieces, const float* factors, float last,
+                int64_t width, float* out);
 
   // Queries [queries, width] of floats, stride apart, rounded to BF16 and packed for attend: groups
   // of 16, out[group][pair][16][2], zeros for what is missing of a group and of 16 pairs.

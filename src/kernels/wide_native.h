@@ -109,8 +109,13 @@ HADAL_OP Floats load_f16(const void* p) {
   return _mm512_cvtph_ps(_mm256_loadu_si256(static_cast<const __m256i*>(p)));
 }
 
+// One permutation, where widening and shifting are two operations.
 HADAL_OP Floats load_bf16(const void* p) {
-  return _mm512_castsi512_ps(_mm512_slli_epi32(load_u16_as_i32(p), 16));
+  const __m512i places =
+      _mm512_setr_epi32(0, 1 << 16, 2 << 16, 3 << 16, 4 << 16, 5 << 16, 6 << 16, 7 << 16, 8 << 16,
+                        9 << 16, 10 << 16, 11 << 16, 12 << 16, 13 << 16, 14 << 16, 15 << 16);
+  const __m512i v = _mm512_castsi256_si512(_mm256_loadu_si256(static_cast<const __m256i*>(p)));
+  return _mm512_castsi512_ps(_mm512_maskz_permutexvar_epi16(0xaaaaaaaau, places, v));
 }
 
 // Lane i: the four bytes at base + offsets[i], at any address.

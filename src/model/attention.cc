@@ -11,22 +11,11 @@ constexpr int64_t page_tokens = KvCache::page_tokens;
 // Queries that go through a page together: their scores (8 KB) stay in the first-level cache.
 constexpr int64_t query_block = 32;
 
-// In eight lanes, so that compilers see vectors.
-float largest(const float* x, int64_t n) {
-  float lane[8];
-  std::fill_n(lane, 8, x[0]);
-  int64_t i = 0;
-  for (; i + 8 <= n; i += 8)
-    for (int64_t l = 0; l < 8; ++l) lane[l] = x[i + l] > lane[l] ? x[i + l] : lane[l];
-  for (; i < n; ++i) lane[0] = x[i] > lane[0] ? x[i] : lane[0];
-  return *std::max_element(lane, lane + 8);
-}
-
 // Turns a row of n scores into weights on the scale of the running maximum.
 void merge_scores(const kernels::Table& kernels, float* scores, int64_t n, bool first, float* state,
                   float* o, int64_t o_width) {
-  const float page_max = largest(scores, n);
-  const float page_sum = kernels.softmax(scores, n);
+  float page_max;
+  const float page_sum = kernels.softmax_scaled(scores, n, 1.0f, &page_max);
   if (first) {
     state[0] = page_max;
     state[1] = page_sum;
@@ -77,13 +66,22 @@ void attend_finish(const Queries& q) {
   }
 }
 
-void attend_merge(const kernels::Table& kernels, const float* next_state, const float* next_o,
-                  int64_t width, float* state, float* o) {
-  float factors[2] = {state[0], next_state[0]};
-  kernels.softmax(factors, 2);
-  for (int64_t c = 0; c < width; ++c) o[c] = o[c] * factors[0] + next_o[c] * factors[1];
-  state[0] = std::max(state[0], next_state[0]);
-  state[1] = state[1] * factors[0] + next_state[1] * factors[1];
+void attend_merge(const kernels::Table& kernels, const Pieces& p, float* out) {
+  float factors[2 * pieces_max];
+  float top = p.state[0];
+  for (int64_t i = 1; i < p.count; ++i) {
+    const float next = p.state[i * p.state_stride];
+    const float larger = std::max(top, next);
+    factors[2 * i - 2] = top - larger;
+    factors[2 * i - 1] = next - larger;
+    top = larger;
+  }
+  // One of each two is 0, which is the largest: exp of all.
+  if (p.count > 1) kernels.softmax(factors, 2 * (p.count - 1));
+  float sum = p.state[1];
+  for (int64_t i = 1; i < p.count; ++i)
+    sum = sum * factors[2 * i - 2] + p.state[i * p.state_stride + 1] * factors[2 * i - 1];
+  kernels.merge(p.o, p.o_stride, p.count, factors, 1.0f / sum, p.width, out);
 }
 
 }  // namespace hadal::model

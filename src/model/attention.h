@@ -38,8 +38,18 @@ void attend_page(const kernels::Table& kernels, const Queries& queries, const ke
 // Divides by the sums.
 void attend_finish(const Queries& queries);
 
-// Adds to a query's state and output o [width] those of the pages that follow.
-void attend_merge(const kernels::Table& kernels, const float* next_state, const float* next_o,
-                  int64_t width, float* state, float* o);
+// What the pieces of one query's walk have gathered, each for itself.
+constexpr int64_t pieces_max = 16;
+struct Pieces {
+  int64_t count;       // at most pieces_max
+  const float* state;  // maximum and sum of each, state_stride floats apart
+  int64_t state_stride;
+  const float* o;  // [count, width], o_stride floats apart
+  int64_t o_stride;
+  int64_t width;
+};
+
+// Brings them together in order, by the formula above, and divides by the sum: out [width].
+void attend_merge(const kernels::Table& kernels, const Pieces& pieces, float* out);
 
 }  // namespace hadal::model

@@ -79,9 +79,8 @@ class Mla {
   void attend_slots(const Batch& batch, const KvCache& cache, int64_t layer, int64_t first_slot,
                     int64_t end_slot);
   void attend_span(const Batch& batch, const KvCache& cache, int64_t layer, int64_t span,
-                   int64_t first_head, int64_t heads);
-  void attend_spans(const Batch& batch, const KvCache& cache, int64_t layer);
-  void attend_spans_bf16(const Batch& batch, const KvCache& cache, int64_t layer);
+                   int64_t first_head, int64_t heads, std::span<const std::byte> follow);
+  void attend_spans(const Batch& batch, const KvCache& cache, int64_t layer, bool bf16);
   void attend_span_bf16(const Batch& batch, const KvCache& cache, int64_t layer, int64_t span,
                         int64_t first_head, int64_t heads, std::span<const std::byte> follow,
                         Scratch& scratch);

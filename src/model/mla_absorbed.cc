@@ -17,9 +17,11 @@ namespace {
 // Heads that one task brings over the cache: they share each entry that it reads.
 constexpr int64_t heads_per_task = 16;
 constexpr int64_t heads_per_bf16_task = 128;
-// Pages, about, that a thread takes at a time: the first of them has not been fetched ahead.
-constexpr int64_t pages_together = 16;
-constexpr int64_t spans_max = 16;
+// Pages, about, that a thread takes at a time: small ones (of 16 KiB and less) in turn, so that all
+// threads end together.
+constexpr int64_t pages_together = 16, small_pages_together = 4;
+constexpr int64_t small_page_bytes = 16 << 10;
+constexpr int64_t spans_max = pieces_max;
 // Rows are taken in waves whose spans' results fit in this.
 constexpr int64_t wave_bytes = 16 << 20;
 
@@ -131,7 +133,7 @@ void Mla::attend_slots(const Batch& batch, const KvCache& cache, int64_t layer, 
   span_out_ = span_buffer_.get(spans * heads * config_.kv_lora_rank);
   span_state_ = state_buffer_.get(spans * heads * 2);
   const bool bf16 = attends_bf16(context_, cache);
-  bf16 ? attend_spans_bf16(batch, cache, layer) : attend_spans(batch, cache, layer);
+  attend_spans(batch, cache, layer, bf16);
   constexpr int64_t merges_together = 4;
   context_.pool.parallel_for(
       (end_slot - first_slot) * heads, merges_together, [&](int64_t begin, int64_t end, int) {
@@ -140,38 +142,33 @@ void Mla::attend_slots(const Batch& batch, const KvCache& cache, int64_t layer, 
       });
 }
 
-void Mla::attend_spans(const Batch& batch, const KvCache& cache, int64_t layer) {
-  const int64_t groups = (config_.heads + heads_per_task - 1) / heads_per_task;
+// A thread takes neighbouring spans, so that it knows what it will read next; behind them, what it
+// will probably take next.
+void Mla::attend_spans(const Batch& batch, const KvCache& cache, int64_t layer, bool bf16) {
+  const int64_t heads_once = bf16 ? heads_per_bf16_task : heads_per_task;
+  const int64_t groups = (config_.heads + heads_once - 1) / heads_once;
   const int64_t tasks = static_cast<int64_t>(spans_.size()) * groups;
-  context_.pool.parallel_for(tasks, 1, [&](int64_t begin, int64_t end, int) {
-    for (int64_t task = begin; task < end; ++task) {
-      const int64_t head = task % groups * heads_per_task;
-      attend_span(batch, cache, layer, task / groups, head,
-                  std::min(heads_per_task, config_.heads - head));
-    }
-  });
-}
-
-// A thread takes neighbouring spans, so that it knows what it will read next.
-void Mla::attend_spans_bf16(const Batch& batch, const KvCache& cache, int64_t layer) {
-  const int64_t groups = (config_.heads + heads_per_bf16_task - 1) / heads_per_bf16_task;
-  const int64_t tasks = static_cast<int64_t>(spans_.size()) * groups;
-  const int64_t pages = spans_.front().pages;
   const int64_t threads = context_.pool.threads();
+  const bool small = cache.layer_page_bytes() <= small_page_bytes;
+  const int64_t pages = small ? small_pages_together : pages_together;
   const int64_t together =
-      std::clamp<int64_t>(pages_together / pages, 1, (tasks - 1) / threads + 1);
+      std::clamp<int64_t>(pages / spans_.front().pages, 1, (tasks - 1) / threads + 1);
   for (Scratch& scratch : scratch_) scratch.packed_slot = -1;
   context_.pool.parallel_for(tasks, together, [&](int64_t begin, int64_t end, int thread) {
     for (int64_t task = begin; task < end; ++task) {
-      const int64_t head = task % groups * heads_per_bf16_task;
+      const int64_t head = task % groups * heads_once;
+      const int64_t heads = std::min(heads_once, config_.heads - head);
+      const int64_t after = task + 1 < end ? task + 1 : end + (threads - 1) * together;
       std::span<const std::byte> follow;
-      if (task + 1 < end) {
-        const Span& next = spans_[static_cast<size_t>((task + 1) / groups)];
+      if (after < tasks) {
+        const Span& next = spans_[static_cast<size_t>(after / groups)];
         follow = page_bytes(cache, layer, segment_of(batch, next), next.first_page);
       }
-      attend_span_bf16(batch, cache, layer, task / groups, head,
-                       std::min(heads_per_bf16_task, config_.heads - head), follow,
-                       scratch_[static_cast<size_t>(thread)]);
+      if (bf16)
+        attend_span_bf16(batch, cache, layer, task / groups, head, heads, follow,
+                         scratch_[static_cast<size_t>(thread)]);
+      else
+        attend_span(batch, cache, layer, task / groups, head, heads, follow);
     }
   });
 }
@@ -202,15 +199,18 @@ const Segment& Mla::segment_of(const Batch& batch, const Span& span) const {
 }
 
 void Mla::attend_span(const Batch& batch, const KvCache& cache, int64_t layer, int64_t span_index,
-                      int64_t first_head, int64_t heads) {
+                      int64_t first_head, int64_t heads, std::span<const std::byte> follow) {
   const Span& span = spans_[static_cast<size_t>(span_index)];
   const Segment& segment = segment_of(batch, span);
   const Queries queries = span_queries(batch, span_index, first_head, heads);
   const int64_t position = queries.first_position;
-  for (int64_t page = span.first_page; page < span.first_page + span.pages; ++page) {
+  const int64_t end_page = span.first_page + span.pages;
+  for (int64_t page = span.first_page; page < end_page; ++page) {
     const int64_t page_first = page * KvCache::page_tokens;
     const int64_t n = std::min(KvCache::page_tokens, position + 1 - page_first);
-    const auto entries = page_rows(cache, layer, segment, page, 0, n);
+    auto entries = page_rows(cache, layer, segment, page, 0, n);
+    const auto next = page + 1 < end_page ? page_bytes(cache, layer, segment, page + 1) : follow;
+    entries.follow = next.data();
     attend_page(context_.kernels, queries, entries, entries, page_first, page == span.first_page);
   }
 }
@@ -247,15 +247,20 @@ void Mla::merge_spans(int64_t slot, int64_t index_in_wave, int64_t head, bool bf
   const int64_t first = first_span * config_.heads + head;
   float* o = span_out_ + first * lora;
   float* state = span_state_ + first * 2;
+  float* out = latent_out_ + (slot * config_.heads + head) * lora;
+  if (!bf16)
+    return attend_merge(context_.kernels,
+                        {.count = end_span - first_span,
+                         .state = state,
+                         .state_stride = config_.heads * 2,
+                         .o = o,
+                         .o_stride = config_.heads * lora,
+                         .width = lora},
+                        out);
   for (int64_t span = first_span + 1; span < end_span; ++span) {
     const int64_t next = span * config_.heads + head;
-    if (bf16)
-      merge_bf16(span_state_ + next * 2, span_out_ + next * lora, lora, state, o);
-    else
-      attend_merge(context_.kernels, span_state_ + next * 2, span_out_ + next * lora, lora, state,
-                   o);
+    merge_bf16(span_state_ + next * 2, span_out_ + next * lora, lora, state, o);
   }
-  float* out = latent_out_ + (slot * config_.heads + head) * lora;
   const float inverse = 1.0f / state[1];
   for (int64_t c = 0; c < lora; ++c) out[c] = o[c] * inverse;
 }

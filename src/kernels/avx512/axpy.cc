@@ -67,6 +67,8 @@ void all_columns(Weights weights, const Rows& values, int64_t width, float* y, i
   int64_t c = 0;
   for (; c + 16 * V <= width; c += 16 * V)
     accumulate<type, Q, V>(weights, values, c, 16, y, y_stride);
+  if constexpr (V > 2)
+    for (; c + 32 <= width; c += 32) accumulate<type, Q, 2>(weights, values, c, 16, y, y_stride);
   for (; c + 16 <= width; c += 16) accumulate<type, Q, 1>(weights, values, c, 16, y, y_stride);
   if (c < width)
     accumulate<type, Q, 1>(weights, values, c, static_cast<int>(width - c), y, y_stride);

@@ -1,4 +1,4 @@
-// Elementwise parts of training, sixteen numbers at a time.
+// Elementwise parts, of training most of them, sixteen numbers at a time.
 #include "kernels/avx512/exp.h"
 #include "kernels/avx512/product_entries.h"
 
@@ -107,6 +107,25 @@ float softmax_scaled(float* x, int64_t n, float scale, float* top) {
     sum = count == 16 ? add_floats(sum, e) : blend_floats(lanes(count), sum, add_floats(sum, e));
   });
   return sum_lanes(sum);
+}
+
+float softmax(float* x, int64_t n) {
+  float top;
+  return softmax_scaled(x, n, 1.0f, &top);
+}
+
+void merge(const float* o, int64_t o_stride, int64_t pieces, const float* factors, float last,
+           int64_t width, float* out) {
+  vectors(width, [&](int64_t c, int count) __attribute__((always_inline)) {
+    Floats sum = get(o + c, count);
+    for (int64_t i = 1; i < pieces; ++i) {
+      const Floats before = mul_floats(sum, set_floats(factors[2 * i - 2]));
+      const Floats piece =
+          mul_floats(get(o + i * o_stride + c, count), set_floats(factors[2 * i - 1]));
+      sum = add_floats(before, piece);
+    }
+    put(out + c, count, mul_floats(sum, set_floats(last)));
+  });
 }
 
 void score_derivatives(float* s, float* dp, int64_t n, float scale, const float* log_sums,

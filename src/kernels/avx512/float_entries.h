@@ -1,4 +1,5 @@
-// Entries of the table for floats: matmul_float.cc, axpy.cc (kernels.h tells what they do).
+// Entries of the table for floats: matmul_float.cc, scores.cc, axpy.cc (kernels.h tells what they
+// do).
 #pragma once
 
 #include "kernels/kernels.h"
@@ -7,6 +8,8 @@
 namespace hadal::kernels::HADAL_WIDE {
 
 void matmul_float(const Matmul& m);
+// The same, each output times scale.
+void matmul_scaled(const Matmul& m, float scale);
 void attention_scores(const float* q, int64_t q_stride, int64_t queries, const Rows* keys,
                       int64_t width, float scale, float* s, int64_t s_stride);
 void attention_values(const float* p, int64_t p_stride, int64_t queries, const Rows* values,

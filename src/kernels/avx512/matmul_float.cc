@@ -209,7 +209,9 @@ void block(const Matmul& m, int64_t row, int64_t rows, int64_t t0, int64_t n, fl
   }
 }
 
-void product(const Matmul& m, float scale) {
+}  // namespace
+
+void matmul_scaled(const Matmul& m, float scale) {
   for (int64_t t = 0; t < m.n; t += token_group) {
     const int64_t n = m.n - t < token_group ? m.n - t : token_group;
     for (int64_t row = m.row_begin; row < m.row_end; row += row_group) {
@@ -219,17 +221,8 @@ void product(const Matmul& m, float scale) {
   }
 }
 
-}  // namespace
-
 void matmul_float(const Matmul& m) {
-  product(m, 1.0f);
-}
-
-void attention_scores(const float* q, int64_t q_stride, int64_t queries, const Rows* keys,
-                      int64_t width, float scale, float* s, int64_t s_stride) {
-  const int64_t bytes = keys->type == Type::F32 ? 4 : 2;
-  const Matrix w = {keys->type, keys->data, keys->count, width, keys->stride * bytes, nullptr, 0};
-  product({&w, 0, keys->count, Activation::f32, q, q_stride * 4, queries, s, s_stride}, scale);
+  matmul_scaled(m, 1.0f);
 }
 
 }  // namespace hadal::kernels::HADAL_WIDE

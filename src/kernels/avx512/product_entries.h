@@ -12,6 +12,9 @@ void pack_columns(const Packing& p);
 void transpose(const Packing& p);
 float dot(const float* a, const float* b, int64_t n);
 void scale(float a, const float* x, int64_t n, float* y);
+float softmax(float* x, int64_t n);
+void merge(const float* o, int64_t o_stride, int64_t pieces, const float* factors, float last,
+           int64_t width, float* out);
 float softmax_scaled(float* x, int64_t n, float scale, float* top);
 void score_derivatives(float* s, float* dp, int64_t n, float scale, const float* log_sums,
                        const float* d);

@@ -10,6 +10,8 @@ void add_avx512(Table& table) {
   add_matmul(table);
   table.set_product(Activation::f32, matmul_float);
   table.attention_scores = attention_scores;
+  table.softmax = softmax;
+  table.merge = merge;
   table.attention_values = attention_values;
   table.matmul_transposed = matmul_transposed;
   table.pack_queries = pack_queries;

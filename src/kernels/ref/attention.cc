@@ -74,4 +74,15 @@ void attention_values(const float* p, int64_t p_stride, int64_t queries, const R
   }
 }
 
+void merge(const float* o, int64_t o_stride, int64_t pieces, const float* factors, float last,
+           int64_t width, float* out) {
+  std::copy_n(o, width, out);
+  for (int64_t i = 1; i < pieces; ++i) {
+    const float* next = o + i * o_stride;
+    const float before = factors[2 * i - 2], after = factors[2 * i - 1];
+    for (int64_t c = 0; c < width; ++c) out[c] = out[c] * before + next[c] * after;
+  }
+  for (int64_t c = 0; c < width; ++c) out[c] *= last;
+}
+
 }  // namespace hadal::kernels::ref

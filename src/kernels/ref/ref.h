@@ -26,6 +26,9 @@ float softmax(float* x, int64_t n);
 void attention_values(const float* p, int64_t p_stride, int64_t queries, const Rows* values,
                       int64_t width, float* y, int64_t y_stride);
 
+void merge(const float* o, int64_t o_stride, int64_t pieces, const float* factors, float last,
+           int64_t width, float* out);
+
 void pack_queries(const float* q, int64_t stride, int64_t queries, int64_t width, uint16_t* out);
 void attend(const Attend& a);
 void transposed_bf16(const TransposedBf16& m);

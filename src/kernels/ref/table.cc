@@ -18,6 +18,7 @@ const Table& ref_table() {
       .attention_scores = ref::attention_scores,
       .softmax = ref::softmax,
       .attention_values = ref::attention_values,
+      .merge = ref::merge,
       .pack_queries = ref::pack_queries,
       .attend = ref::attend,
       .rms_norm = ref::rms_norm,

@@ -255,12 +255,13 @@ TEST_P(Equality, Quantize) {
 TEST_P(Equality, Attention) {
   for (const quant::Type type : {quant::Type::F32, quant::Type::BF16}) {
     for (const int64_t width : {16, 24, 64, 72, 192, 576}) {
-      for (const int64_t queries : {1, 2, 3, 5, 16}) {
+      for (const int64_t queries : {1, 2, 3, 4, 5, 11, 16}) {
         const auto count = static_cast<int64_t>(1 + random_() % 66);
         const int64_t stride = width + 8;
         const std::vector<float> q = random_floats(queries * (width + 3), random_);
         const RandomMatrix keys(type, count, stride, random_);
-        const Rows rows = {type, keys.matrix.data, count, stride};
+        Rows rows = {type, keys.matrix.data, count, stride};
+        if (queries % 2 == 0) rows.follow = rows.data;
         const auto size = static_cast<size_t>(queries * (count + 2));
         std::vector<float> expected(size, 3.0f), s = expected;
         ref().attention_scores(q.data(), width + 3, queries, &rows, width, 0.3f, expected.data(),
@@ -291,6 +292,19 @@ TEST_P(Equality, Softmax) {
   std::vector<float> expected = {-INFINITY, 1.0f, -INFINITY, 0.5f, -90.0f}, y = expected;
   ASSERT_EQ(ref().softmax(expected.data(), 5), fast().softmax(y.data(), 5));
   ASSERT_EQ(difference(expected, y), -1);
+}
+
+TEST_P(Equality, Merge) {
+  for (const int64_t width : {1, 15, 16, 33, 96, 512}) {
+    for (const int64_t pieces : {1, 2, 5, 16}) {
+      const std::vector<float> o = random_floats(pieces * (width + 3), random_);
+      const std::vector<float> factors = random_floats(2 * pieces, random_);
+      std::vector<float> expected(static_cast<size_t>(width + 1), 3.0f), y = expected;
+      ref().merge(o.data(), width + 3, pieces, factors.data(), 0.3f, width, expected.data());
+      fast().merge(o.data(), width + 3, pieces, factors.data(), 0.3f, width, y.data());
+      ASSERT_EQ(difference(expected, y), -1) << width << " x " << pieces;
+    }
+  }
 }
 
 TEST_P(Equality, Elementwise) {
