@@ -24,11 +24,12 @@ using Json = nlohmann::ordered_json;  // members come in the schema's order
 class SchemaError : public Error {
  public:
   SchemaError(std::string path, const std::string& message)
-      : Error(ErrorKind::usage, path + ": " + message), path_(std::move(path)) {}
+      : Error(ErrorKind::usage, path + ": " + message), path_(std::move(path)), reason_(message) {}
   const std::string& path() const { return path_; }  // a JSON pointer: "#/properties/age/pattern"
+  const std::string& reason() const { return reason_; }  // what(), without the path
 
  private:
-  std::string path_;
+  std::string path_, reason_;
 };
 
 // Kinds of values, as bits. JSON Schema's "number" is both of integer and fraction.

@@ -133,7 +133,7 @@ void SchemaWriter::add_text(StateId from, const Demands& demands, StateId to, Sp
   RuleId character = json("char");
   if (spelling == Spelling::raw) {
     character = builder_.add_rule("character");
-    add_chars(builder_, builder_.start(character), CharSet::all(), builder_.end(character));
+    add_char(builder_.start(character), CharSet::all(), builder_.end(character), spelling);
   }
   builder_.empty(builder_.repeat(from, character, demands.length_min, demands.length_max), to);
 }
@@ -175,6 +175,11 @@ void SchemaWriter::add_char(StateId from, const CharSet& set, StateId to, Spelli
     for (const CharSet::Range& range : set.ranges())
       for (uint32_t c = range.low; c <= std::min<uint32_t>(range.high, '\\'); ++c)
         if (must_be_escaped(c)) builder_.empty(builder_.literal(from, json_char(c)), to);
+  }
+  if (marker_ && plain.contains(*marker_)) {
+    plain = plain.intersection(CharSet{{*marker_, *marker_}}.complement());
+    if (spelling == Spelling::json)
+      builder_.empty(builder_.literal(from, fmt::format("\\u{:04x}", *marker_)), to);
   }
   if (plain.empty()) return;
   if (plain.ranges().back().high < 0x80) return add_chars(builder_, from, plain, to);
@@ -240,19 +245,18 @@ void SchemaWriter::add_member(StateId from, const Conjunction& schemas, StateId 
   builder_.empty(space(behind), to);
 }
 
-// Members in the schema's order. States come in pairs: before each property, without and with
-// members in front of it.
-void SchemaWriter::add_object(StateId from, const Demands& demands, StateId to) {
+// States come in pairs: before each property, without and with members in front of it.
+void SchemaWriter::add_members(StateId none, const Demands& demands, const MemberForm& form,
+                               StateId to) {
   const auto properties = demands.properties();
   const auto others = demands.other_members();
   check_counts(demands, properties.size(), others.has_value());
-  StateId none = space(builder_.literal(from, "{"));
   StateId some = builder_.add_state();
   for (const auto& [name, schemas] : properties) {
     const StateId member = builder_.add_state(), next_some = builder_.add_state();
     builder_.empty(none, member);
-    builder_.empty(separator(some), member);
-    add_member(builder_.literal(member, '"' + json_spelling(name) + '"'), schemas, next_some);
+    builder_.empty(form.separator(some), member);
+    form.named(member, name, schemas, next_some);
     const StateId next_none = builder_.add_state();
     if (!demands.requires_member(name)) {
       builder_.empty(none, next_none);
@@ -263,10 +267,8 @@ void SchemaWriter::add_object(StateId from, const Demands& demands, StateId to) 
   }
   if (others) {
     const RuleId other = builder_.add_rule("member"), more = builder_.add_rule("members");
-    const StateId key = builder_.add_state();
-    add_other_key(builder_.start(other), properties, key);
-    add_member(key, *others, builder_.end(other));
-    builder_.call(separator(builder_.start(more)), other, builder_.end(more));
+    form.other(builder_.start(other), *others, builder_.end(other));
+    builder_.call(form.separator(builder_.start(more)), other, builder_.end(more));
     const StateId last = builder_.add_state();
     if (demands.members_max != 0) {
       const int64_t rest = demands.members_max < 0 ? -1 : demands.members_max - 1;
@@ -275,8 +277,24 @@ void SchemaWriter::add_object(StateId from, const Demands& demands, StateId to) 
     builder_.empty(builder_.repeat(some, more, 0, -1), last);
     some = last;
   }
-  builder_.byte(some, '}', '}', to);
-  if (demands.members_min == 0) builder_.byte(none, '}', '}', to);
+  builder_.empty(some, to);
+  if (demands.members_min == 0) builder_.empty(none, to);
+}
+
+void SchemaWriter::add_object(StateId from, const Demands& demands, StateId to) {
+  MemberForm form;
+  form.separator = [this](StateId at) { return separator(at); };
+  form.named = [this](StateId at, const std::string& name, const Conjunction& value, StateId last) {
+    add_member(builder_.literal(at, '"' + json_spelling(name) + '"'), value, last);
+  };
+  form.other = [&](StateId at, const Conjunction& value, StateId last) {
+    const StateId key = builder_.add_state();
+    add_other_key(at, demands.properties(), key);
+    add_member(key, value, last);
+  };
+  const StateId close = builder_.add_state();
+  add_members(space(builder_.literal(from, "{")), demands, form, close);
+  builder_.byte(close, '}', '}', to);
 }
 
 // Any key that is none of those: the tree of their characters, which is left by any other one.

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -18,14 +20,24 @@ namespace hadal::grammar {
 // How text is spelt: as a JSON string's characters, or as it is.
 enum class Spelling { json, raw };
 
+// What stands around an object's members.
+struct MemberForm {
+  std::function<StateId(StateId from)> separator;
+  std::function<void(StateId from, const std::string& name, const Conjunction& value, StateId to)>
+      named;
+  std::function<void(StateId from, const Conjunction& value, StateId to)> other;  // names
+};
+
 // Limits of grammars that are made of schemas.
 inline constexpr GrammarLimits schema_grammar_limits{200'000, 40'000, 1'000'000};
 
 class SchemaWriter {
  public:
-  // json: the rules of json_mode.h in this builder. All must outlive the writer.
-  SchemaWriter(GrammarBuilder& builder, const RuleNames& json, Schema& schema)
-      : builder_(builder), json_(json), schema_(schema) {}
+  // json: the rules of json_mode.h in this builder. All must outlive the writer. marker: a
+  // character that would be taken for markup around the text, so it is not written as such.
+  SchemaWriter(GrammarBuilder& builder, const RuleNames& json, Schema& schema,
+               std::optional<uint32_t> marker = {})
+      : builder_(builder), json_(json), schema_(schema), marker_(marker) {}
 
   // Edges that read a value. What they call is written by finish(). Throw as json_schema_grammar.
   void add_value(StateId from, const Conjunction& schemas, StateId to);
@@ -33,6 +45,8 @@ class SchemaWriter {
   // A string without its quotes. The demands' values are no business of it.
   void add_text(StateId from, const Demands& demands, StateId to, Spelling spelling);
   void add_literal(StateId from, const Json& value, StateId to);
+  // The members of an object, in the schema's order.
+  void add_members(StateId from, const Demands& demands, const MemberForm& form, StateId to);
   void finish();
 
  private:
@@ -56,6 +70,7 @@ class SchemaWriter {
   GrammarBuilder& builder_;
   const RuleNames& json_;
   Schema& schema_;
+  const std::optional<uint32_t> marker_;
   std::map<Conjunction, RuleId> rules_;
   std::vector<std::pair<Conjunction, RuleId>> todo_;
   std::map<Ranges, RuleId> sets_;

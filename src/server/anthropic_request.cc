@@ -106,6 +106,7 @@ void read_user(const Fields& fields, std::vector<Message>& messages) {
 
 void read_tools_and_choice(const Fields& fields, ChatRequest& request) {
   if (const Json* tools = fields.array("tools", tools_max)) {
+    request.tool_schema_key = "input_schema";
     Json functions = Json::array();
     for (const Json& item : *tools) {
       const Fields tool(item, fmt::format("tools[{}]", functions.size()));
@@ -114,6 +115,7 @@ void read_tools_and_choice(const Fields& fields, ChatRequest& request) {
         function["description"] = *description;
       tool.object("input_schema");
       function["parameters"] = tool.require("input_schema");
+      request.strict_tools.push_back(tool.boolean("strict").value_or(false));
       functions.push_back({{"type", "function"}, {"function", std::move(function)}});
     }
     request.dialogue.tools = tokenizer::tools_from(functions);

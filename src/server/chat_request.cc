@@ -125,7 +125,7 @@ tokenizer::Dialogue read_dialogue(const Json& body) {
   const Fields fields(body, "");
   tokenizer::Dialogue dialogue;
   dialogue.messages = read_messages(fields.require("messages"));
-  bool strict = false;
+  std::vector<bool> strict;
   if (const Json* tools = fields.array("tools", tools_max))
     dialogue.tools = read_tools(*tools, strict);
   return dialogue;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -60,7 +61,8 @@ struct ChatRequest : CommonRequest {
   int64_t thinking_budget = -1;
   ResponseFormat format;
   ToolChoice tool_choice;
-  bool strict_tools = false;  // every function says strict
+  std::vector<bool> strict_tools;  // of each of dialogue.tools: its schema must be kept to
+  std::string_view tool_schema_key = "function.parameters";  // within a tool, for messages
   bool parallel_tools = true;
 };
 

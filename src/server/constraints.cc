@@ -1,6 +1,8 @@
 #include "server/constraints.h"
 
 #include <algorithm>
+#include <functional>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -8,6 +10,7 @@
 #include "grammar/gbnf.h"
 #include "grammar/json_mode.h"
 #include "grammar/json_schema.h"
+#include "grammar/tool_calls.h"
 #include "server/api_error.h"
 #include "server/json_fields.h"
 
@@ -19,11 +22,48 @@ constexpr int64_t cache_bytes = int64_t{16} << 20;  // of one constraint
 constexpr int64_t bytes_max = int64_t{2} << 30;     // of all that are in use
 constexpr int retry_memory_s = 5;
 
-grammar::Grammar make_grammar(const Json& json) {
+grammar::Grammar tool_grammar(const ServedModel& model, const Json& json) {
+  if (!model.generation)
+    fail(ErrorKind::usage, "{} has no dialogues, so it calls no tools", model.id);
+  std::vector<grammar::CallableTool> tools;
+  for (const Json& tool : json.at("tools"))
+    tools.push_back({tool.at("name").get<std::string>(), tool.at("parameters").get<std::string>(),
+                     tool.at("strict").get<bool>(), tool.at("path").get<std::string>()});
+  grammar::ToolCallOptions options;
+  options.required = json.at("required").get<bool>();
+  options.parallel = json.at("parallel").get<bool>();
+  if (json.contains("response")) options.response_schema = json.at("response").get<std::string>();
+  return grammar::tool_call_grammar(*model.loaded.tokenizer, *model.generation, tools, options);
+}
+
+grammar::Grammar make_grammar(const ServedModel& model, const Json& json) {
   if (json.contains("gbnf")) return grammar::parse_gbnf(json.at("gbnf").get<std::string>());
+  if (json.contains("tools")) return tool_grammar(model, json);
   if (json.contains("json_schema"))
     return grammar::json_schema_grammar(json.at("json_schema").get<std::string>());
   return grammar::json_object_grammar();
+}
+
+// Of calls, and of what may be answered instead. A function by name is called once.
+std::string describe_tools(const ChatRequest& request) {
+  const ToolChoice& choice = request.tool_choice;
+  const bool is_named = choice.kind == ToolChoice::Kind::named;
+  Json tools = Json::array();
+  if (choice.kind != ToolChoice::Kind::none) {
+    for (size_t i = 0; i < request.dialogue.tools.size(); ++i) {
+      const tokenizer::Tool& tool = request.dialogue.tools[i];
+      if (is_named && tool.name != choice.name) continue;
+      tools.push_back({{"name", tool.name},
+                       {"parameters", tool.parameters},
+                       {"strict", static_cast<bool>(request.strict_tools[i])},
+                       {"path", fmt::format("tools[{}].{}", i, request.tool_schema_key)}});
+    }
+  }
+  Json json = {{"tools", std::move(tools)},
+               {"required", is_named || choice.kind == ToolChoice::Kind::required},
+               {"parallel", request.parallel_tools && !is_named}};
+  if (request.format.kind != ResponseFormat::Kind::text) json["response"] = request.format.schema;
+  return json.dump();
 }
 
 }  // namespace
@@ -33,27 +73,32 @@ std::string describe_grammar(const std::string& gbnf) {
 }
 
 std::string describe_constraint(const ChatRequest& request) {
-  using FormatKind = ResponseFormat::Kind;
-  const bool has_format = request.format.kind != FormatKind::text;
-  const bool has_tools =
-      !request.dialogue.tools.empty() && request.tool_choice.kind != ToolChoice::Kind::none;
+  using ChoiceKind = ToolChoice::Kind;
+  const ChoiceKind choice = request.tool_choice.kind;
+  const bool has_format = request.format.kind != ResponseFormat::Kind::text;
+  const bool are_known = !request.dialogue.tools.empty();
+  const bool has_tools = are_known && choice != ChoiceKind::none;
+  const bool must_call = choice == ChoiceKind::required || choice == ChoiceKind::named;
   if (!request.grammar.empty() && (has_format || has_tools))
     throw ApiError(400, "grammar: it excludes response_format and tools: leave out one of them",
                    "grammar");
   const tokenizer::Message& last = request.dialogue.messages.back();
-  if (has_format && last.prefix && !last.content.empty())
+  if ((has_format || must_call) && last.prefix && !last.content.empty()) {
+    const char* field = has_format ? "response_format" : "tool_choice";
     throw ApiError(
-        400, "response_format: the answer has begun already, by prefix: leave out one of them",
-        "response_format");
+        400,
+        fmt::format("{}: the answer has begun already, by prefix: leave out one of them", field),
+        field);
+  }
   if (!request.grammar.empty()) return describe_grammar(request.grammar);
-  const ToolChoice::Kind choice = request.tool_choice.kind;
-  if (choice == ToolChoice::Kind::required || choice == ToolChoice::Kind::named)
-    throw ApiError(400, "tool_choice: this server cannot enforce it", "tool_choice");
-  if (has_format && has_tools)
-    throw ApiError(400, "response_format: it excludes tools: leave out one of them",
-                   "response_format");
-  if (!has_format) return "";
-  if (request.format.kind == FormatKind::json_object) return Json{{"json_object", true}}.dump();
+  if (has_tools) {
+    const bool is_free = !must_call && !has_format && request.parallel_tools &&
+                         std::ranges::none_of(request.strict_tools, std::identity());
+    return is_free ? "" : describe_tools(request);
+  }
+  if (!has_format) return are_known ? describe_tools(request) : "";
+  if (request.format.kind == ResponseFormat::Kind::json_object)
+    return Json{{"json_object", true}}.dump();
   return Json{{"json_schema", request.format.schema}}.dump();
 }
 
@@ -93,11 +138,16 @@ std::shared_ptr<const grammar::Constraint> Constraints::get(const ServedModel& m
     grammar::ConstraintLimits limits;
     limits.cache_bytes = cache_bytes;
     return keep(std::make_shared<const grammar::Constraint>(
-        make_grammar(json), model.engine->vocabulary(), limits, description));
+        make_grammar(model, json), model.engine->vocabulary(), limits, description));
   } catch (const grammar::SchemaError& error) {
-    throw ApiError(400, error.what(), "response_format.json_schema.schema" + error.path());
+    const bool is_of_tool = error.path().starts_with("tools");
+    throw ApiError(400, error.what(),
+                   (is_of_tool ? "" : "response_format.json_schema.schema") + error.path());
   } catch (const Error& error) {
-    throw ApiError(400, error.what(), json.contains("gbnf") ? "grammar" : "response_format");
+    throw ApiError(400, error.what(),
+                   json.contains("gbnf")    ? "grammar"
+                   : json.contains("tools") ? "tools"
+                                            : "response_format");
   } catch (const Json::exception& error) {  // of a receipt that was made up
     throw ApiError(400, error.what());
   }

@@ -73,10 +73,12 @@ Json chat_schema() {
   properties["thinking"] = object({{"type", text("enabled, disabled or adaptive")}}, {"type"});
   properties["reasoning_effort"] = text("none, low, medium, high or max: a budget of tokens");
   properties["reasoning_budget"] = integer(-1, tokens_max, "extension; tokens of reasoning");
-  properties["response_format"] = any_object("text, json_object or json_schema");
-  properties["tools"] = list_of(any_object("a function"), "at most 128");
-  properties["tool_choice"] = {{"description", "none, auto, required or a function"}};
-  properties["parallel_tool_calls"] = flag("");
+  properties["response_format"] =
+      any_object("text, json_object or json_schema with its schema: enforced");
+  properties["tools"] =
+      list_of(any_object("a function; strict: its schema is kept to"), "at most 128");
+  properties["tool_choice"] = {{"description", "none, auto, required or a function: enforced"}};
+  properties["parallel_tool_calls"] = flag("false: one call at most");
   properties["logprobs"] = flag("");
   properties["top_logprobs"] = integer(0, top_logprobs_max, "needs logprobs");
   return object(std::move(properties), {"messages"});

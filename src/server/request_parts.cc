@@ -189,18 +189,16 @@ std::vector<tokenizer::Message> read_messages(const Json& list) {
   return messages;
 }
 
-std::vector<tokenizer::Tool> read_tools(const Json& list, bool& strict) {
-  strict = !list.empty();
-  size_t index = 0;
+std::vector<tokenizer::Tool> read_tools(const Json& list, std::vector<bool>& strict) {
   for (const Json& item : list) {
-    const Fields tool(item, fmt::format("tools[{}]", index++));
+    const Fields tool(item, fmt::format("tools[{}]", strict.size()));
     if (const auto type = tool.string("type"); type && *type != "function")
       wrong_field(tool.path("type"), "\"function\"", *tool.find("type"));
     const Fields function(tool.require("function"), tool.path("function"));
     read_tool_name(function, "name");
     function.string("description");
     function.object("parameters");
-    strict &= function.boolean("strict").value_or(false);
+    strict.push_back(function.boolean("strict").value_or(false));
   }
   return tokenizer::tools_from(list);
 }

@@ -13,6 +13,7 @@ void read_user_id(const Fields& fields, std::string_view key, CommonRequest& req
 std::string read_tool_name(const Fields& fields, std::string_view key);
 
 std::vector<tokenizer::Message> read_messages(const Json& messages);
-std::vector<tokenizer::Tool> read_tools(const Json& tools, bool& strict);
+// strict: of each tool.
+std::vector<tokenizer::Tool> read_tools(const Json& tools, std::vector<bool>& strict);
 
 }  // namespace hadal::server

@@ -174,7 +174,7 @@ inline Script talking_script() {
   return script;
 }
 
-// Thinks, calls get_weather, and tells its result.
+// Thinks, calls get_weather if it may, and tells its result.
 inline Script calling_script() {
   Script script;
   script.chains = {
@@ -182,7 +182,9 @@ inline Script calling_script() {
        "<｜tool▁call▁begin｜>", "get_", "weather", "<｜tool▁sep｜>", "{\"ci", "ty\": \"", "Par",
        "is\"}", "<｜tool▁call▁end｜>", "<｜tool▁calls▁end｜>", "<end>"},
       {"<｜tool▁output▁end｜>", "It is ", "sunny in ", "Paris", "<end>"},
+      {"I may not ", "look.", "<end>"},
   };
+  script.second_choices = {{"</think>", "I may not "}};
   script.otherwise = "<end>";
   return script;
 }

@@ -1,4 +1,7 @@
 // hadal serve on a model that says what a script has: what the bundled model never does.
+#include <fstream>
+
+#include "e2e/process.h"
 #include "e2e/scripted_model.h"
 #include "e2e/server_process.h"
 #include "e2e/test_model.h"
@@ -81,6 +84,43 @@ TEST_F(ServeScriptedTest, AToolIsCalledAndItsResultTold) {
   const Json told = post(server, "/chat/completions", body).json()["choices"][0];
   EXPECT_EQ(told["message"]["content"], "It is sunny in Paris");
   EXPECT_EQ(told["finish_reason"], "stop");
+}
+
+// What a function demands is kept to, and a receipt of it can be verified.
+TEST_F(ServeScriptedTest, CallsAreMadeOrLeftAsTheRequestSays) {
+  const std::string path = write(talking_script());
+  const ServerProcess server(path);
+  Json body = user_says("Hi");
+  body["tools"] = Json::parse(R"([{"type":"function","function":{"name":"clock"}},
+      {"type":"function","function":{"name":"get_weather","parameters":{"type":"object",
+       "properties":{"city":{"enum":["Rome"]},"days":{"type":"integer","maximum":3}},
+       "required":["city","days"]}}}])");
+  body["tool_choice"] = {{"type", "function"}, {"function", {{"name", "get_weather"}}}};
+  body["x_hadal"] = {{"receipt", "full"}};
+  for (const char* model : {"deepseek-chat", "deepseek-reasoner"}) {
+    body["model"] = model;
+    const Json reply = post(server, "/chat/completions", body).json();
+    const Json& choice = reply["choices"][0];
+    EXPECT_EQ(choice["finish_reason"], "tool_calls") << reply;
+    ASSERT_EQ(choice["message"]["tool_calls"].size(), 1u) << reply;
+    const Json& function = choice["message"]["tool_calls"][0]["function"];
+    EXPECT_EQ(function["name"], "get_weather");
+    const Json arguments = Json::parse(function["arguments"].get<std::string>());
+    EXPECT_EQ(arguments["city"], "Rome");
+    EXPECT_LE(arguments["days"].get<int>(), 3);
+    EXPECT_EQ(arguments.size(), 2u);
+    const std::string receipt = folder_ + "/receipt.json";
+    std::ofstream(receipt) << reply;
+    const Outcome replayed = run_program({"replay", receipt, "-m", path});
+    EXPECT_EQ(replayed.code, 0) << replayed.err << replayed.out;
+  }
+  body["tool_choice"] = "required";
+  const Json calls = post(server, "/chat/completions", body).json()["choices"][0]["message"];
+  EXPECT_EQ(calls["tool_calls"][0]["function"]["name"], "clock");
+  body["tool_choice"] = "none";
+  const Json text = post(server, "/chat/completions", body).json()["choices"][0]["message"];
+  EXPECT_EQ(text["content"], "Hello, world! 你好世界 🌍 Bye");
+  EXPECT_FALSE(text.contains("tool_calls"));
 }
 
 }  // namespace

@@ -106,13 +106,15 @@ class RandomSchema {
  public:
   explicit RandomSchema(uint64_t seed) : seed_(seed) {}
 
-  Json make() {
-    Json schema = value(0);
+  Json make() { return with_definitions(value(0)); }
+  Json make_object() { return with_definitions(object(0)); }
+
+ private:
+  Json with_definitions(Json schema) {
     if (schema.is_object()) schema["$defs"] = {{"d", value(2)}};
     return schema;
   }
 
- private:
   int pick(int n) { return static_cast<int>(random_uniform(seed_, 7, counter_++) * n); }
 
   Json value(int depth) {

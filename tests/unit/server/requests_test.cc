@@ -188,7 +188,7 @@ TEST(ChatRequest, ToolsChoiceAndFormat) {
       R"("tools":[{"type":"function","function":{"name":"f","strict":true,
           "parameters":{"type":"object","properties":{"b":{},"a":{}}}}}])";
   ChatRequest request = read_chat_request(chat(tools + R"(,"tool_choice":"required")"));
-  EXPECT_TRUE(request.strict_tools);
+  EXPECT_EQ(request.strict_tools, std::vector<bool>{true});
   EXPECT_EQ(request.tool_choice.kind, ToolChoice::Kind::required);
   // The order of keys is the client's.
   EXPECT_NE(request.dialogue.tools[0].parameters.find(R"({"b": {}, "a": {}})"), std::string::npos);

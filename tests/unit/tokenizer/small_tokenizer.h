@@ -10,8 +10,9 @@
 
 namespace hadal::tokenizer {
 
-// The ids of single bytes are the bytes.
-inline Tokenizer small_tokenizer(const std::string& pre = "deepseek-v3") {
+// The ids of single bytes are the bytes. without: a special token that is left out.
+inline Tokenizer small_tokenizer(const std::string& pre = "deepseek-v3",
+                                 const std::string& without = "") {
   std::vector<std::string> texts;
   for (int byte = 0; byte < 256; ++byte) {
     const char c = static_cast<char>(byte);
@@ -56,7 +57,7 @@ inline Tokenizer small_tokenizer(const std::string& pre = "deepseek-v3") {
                            "<｜domain｜>",
                            "<｜title｜>",
                            "<｜read_url｜>"}) {
-    texts.emplace_back(text);
+    if (text != without) texts.emplace_back(text);
   }
   TokenizerParts parts;
   parts.pre = pre;

@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import {createDeepSeek} from '@ai-sdk/deepseek';
 import {createOpenAICompatible} from '@ai-sdk/openai-compatible';
-import {APICallError, embedMany, generateText, jsonSchema, stepCountIs, streamText,
-        tool} from 'ai';
+import {APICallError, Output, embedMany, generateText, jsonSchema, stepCountIs,
+        streamText, tool} from 'ai';
 import {call, greeting, keyFile, middle, serve, stop, test, thought, told, user,
-        weatherParameters} from './harness.mjs';
+        okSchema, weatherParameters} from './harness.mjs';
 
 const deepseek = (server, path = '', options = {}) =>
     createDeepSeek({baseURL: server.url + path, apiKey: 'none', ...options});
@@ -85,6 +85,31 @@ for (const [name, model] of Object.entries(providers)) {
                      type === 'enabled' ? 'I need the weather.' : undefined);
       });
     }
+
+    for (const type of ['disabled', 'enabled']) {
+      test(`${name} tools required, named and none, thinking ${type}, ${way}`, async () => {
+        const weather = tool({inputSchema: jsonSchema(weatherParameters)});
+        const clock = tool({inputSchema: jsonSchema({type: 'object', properties: {}})});
+        const ask = (server, more) =>
+            answer({model: model(server), providerOptions: thinking(type), ...more}, stream);
+        const both = {clock, [call.name]: weather};
+        for (const more of [{tools: {[call.name]: weather}, toolChoice: 'required'},
+                            {tools: both, toolChoice: {type: 'tool', toolName: call.name}}]) {
+          const reply = await ask(servers.talks, more);
+          assert.equal(reply.finishReason, 'tool-calls');
+          assert.deepEqual(reply.toolCalls.map(({toolName, input}) => [toolName, input]),
+                           [[call.name, {city: 'Paris'}]]);
+        }
+        const none = await ask(servers.talks, {tools: both, toolChoice: 'none'});
+        assert.equal(none.text, greeting);
+      });
+    }
+
+    test(`${name} an object by its schema, ${way}`, async () => {
+      const output = Output.object({schema: jsonSchema(okSchema)});
+      const reply = await answer({model: model(servers.talks), output}, stream);
+      assert.deepEqual(JSON.parse(reply.text), {ok: true});
+    });
 
     test(`${name} errors, ${way}`, async () => {
       await assert.rejects(answer({model: model(servers.seed), topP: 2}, stream), error =>

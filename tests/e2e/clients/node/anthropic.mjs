@@ -75,6 +75,26 @@ for (const stream of [false, true]) {
     });
   }
 
+  for (const thinks of [false, true]) {
+    test(`anthropic tools any, by name and none${thinks ? ', thinking' : ''}, ${way}`, async () => {
+      const clock = {name: 'clock', input_schema: {type: 'object'}};
+      const more = {tools: [clock, weather], ...(thinks && {thinking})};
+      const before = thinks ? ['thinking'] : [];
+      const choices = [[{type: 'any'}, [weather]], [{type: 'tool', name: call.name}, more.tools]];
+      for (const [tool_choice, tools] of choices) {
+        const reply = await answer(servers.talks, {...more, tools, tool_choice}, stream);
+        assert.deepEqual(blocks(reply), [...before, 'tool_use']);
+        assert.equal(reply.stop_reason, 'tool_use');
+        const use = reply.content.at(-1);
+        assert.equal(use.name, call.name);
+        assert.deepEqual(use.input, {city: 'Paris'});
+      }
+      const none = await answer(servers.talks, {...more, tool_choice: {type: 'none'}}, stream);
+      assert.equal(text(none), greeting);
+      assert.deepEqual(blocks(none), [...before, 'text']);
+    });
+  }
+
   test(`anthropic prefix and stop sequences, ${way}`, async () => {
     const messages = [...user('What is it?'), {role: 'assistant', content: 'The answer:'}];
     assert.equal(text(await answer(servers.talks, {messages}, stream)), ' forty-two.');

@@ -31,6 +31,11 @@ export const weatherTool = {
   type: 'function',
   function: {name: 'get_weather', description: 'The weather now', parameters: weatherParameters},
 };
+export const clockTool = {type: 'function', function: {name: 'clock', description: 'The time'}};
+export const okSchema = {
+  type: 'object', properties: {ok: {type: 'boolean'}}, required: ['ok'],
+  additionalProperties: false,
+};
 export const user = text => [{role: 'user', content: text}];
 
 const running = [];

@@ -4,7 +4,7 @@ import {concat} from '@langchain/core/utils/stream';
 import {AIMessage, HumanMessage, ToolMessage} from '@langchain/core/messages';
 import {ChatDeepSeek} from '@langchain/deepseek';
 import {call, greeting, keyFile, serve, stop, test, thought, told,
-        weatherTool} from './harness.mjs';
+        clockTool, okSchema, weatherTool} from './harness.mjs';
 
 const model = (server, options = {}) => new ChatDeepSeek({
   model: 'deepseek-chat', apiKey: 'none', maxRetries: 0, ...options,
@@ -63,6 +63,20 @@ for (const stream of [false, true]) {
     });
   }
 
+  for (const name of ['deepseek-chat', 'deepseek-reasoner']) {
+    test(`langchain tools required, named and none, ${name}, ${way}`, async () => {
+      const ask = (server, tools, tool_choice) =>
+          answer(model(server, {model: name}).bindTools(tools, {tool_choice}), 'Weather?', stream);
+      const both = [clockTool, weatherTool];
+      for (const [tools, choice] of [[[weatherTool], 'required'], [both, call.name]]) {
+        const reply = await ask(servers.talks, tools, choice);
+        assert.deepEqual(reply.tool_calls.map(({name, args}) => [name, args]),
+                         [[call.name, {city: 'Paris'}]]);
+      }
+      assert.equal((await ask(servers.talks, both, 'none')).text, greeting);
+    });
+  }
+
   test(`langchain json_object, ${way}`, async () => {
     const asked = model(servers.talks, {modelKwargs: {response_format: {type: 'json_object'}}});
     assert.deepEqual(JSON.parse((await answer(asked, 'Hi', stream)).text), {ok: true});
@@ -75,6 +89,12 @@ for (const stream of [false, true]) {
     assert.equal(Buffer.from(content.flatMap(item => item.bytes)).toString('utf8'), greeting);
   });
 }
+
+test('langchain structured output', async () => {
+  const shaped = model(servers.talks)
+      .withStructuredOutput(okSchema, {name: 'ok', method: 'functionCalling'});
+  assert.deepEqual(await shaped.invoke('Hi'), {ok: true});
+});
 
 test('langchain 401, 422 and 429', async () => {
   const keys = keyFile('langchain');

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import OpenAI, {APIError, AuthenticationError, BadRequestError, InternalServerError,
                 RateLimitError, UnprocessableEntityError} from 'openai';
 import {call, greeting, keyFile, middle, serve, stop, test, thought, told, user,
-        weatherTool} from './harness.mjs';
+        weatherParameters, weatherTool, clockTool, okSchema} from './harness.mjs';
 
 const client = (server, path = '/v1', options = {}) =>
     new OpenAI({baseURL: server.url + path, apiKey: 'none', maxRetries: 0, ...options});
@@ -103,6 +103,63 @@ for (const stream of [false, true]) {
     assert.equal(reply.content, greeting);
     assert.equal(reply.calls, undefined);
     assert.equal(reply.finish, 'stop');
+  });
+
+  for (const model of ['deepseek-chat', 'deepseek-reasoner']) {
+    const reasoning = model === 'deepseek-reasoner' ? thought : undefined;
+    const tools = [clockTool, weatherTool];
+
+    test(`openai tools required and named, ${model}, ${way}`, async () => {
+      const name = call.name;
+      for (const body of [{tools: [weatherTool], tool_choice: 'required'},
+                          {tools, tool_choice: {type: 'function', function: {name}}}]) {
+        const reply = await answer(servers.talks, {model, ...body}, stream);
+        assert.equal(reply.finish, 'tool_calls');
+        assert.equal(reply.content, '');
+        assert.equal(reply.reasoning, reasoning);
+        assert.equal(reply.calls.length, 1);
+        assert.equal(reply.calls[0].function.name, name);
+        assert.deepEqual(JSON.parse(reply.calls[0].function.arguments), {city: 'Paris'});
+      }
+      const named = {type: 'function', function: {name: 'clock'}};
+      const clock = await answer(servers.calls, {model, tools, tool_choice: named}, stream);
+      assert.deepEqual(clock.calls.map(({function: {name}}) => name), ['clock']);
+    });
+
+    test(`openai tools none, ${model}, ${way}`, async () => {
+      const reply = await answer(servers.calls, {model, tools, tool_choice: 'none'}, stream);
+      assert.equal(reply.calls, undefined);
+      assert.equal(reply.content, 'I may not look.');
+      assert.equal(reply.finish, 'stop');
+      const talk = await answer(servers.talks, {model, tools, tool_choice: 'none'}, stream);
+      assert.equal(talk.content, greeting);
+    });
+
+    test(`openai json_schema, ${model}, ${way}`, async () => {
+      const response_format = {type: 'json_schema', json_schema: {name: 'ok', schema: okSchema,
+                                                                  strict: true}};
+      const reply = await answer(servers.talks, {model, response_format}, stream);
+      assert.deepEqual(JSON.parse(reply.content), {ok: true});
+      assert.equal(reply.reasoning, reasoning);
+      // With tools, too: the model chooses.
+      const called = await answer(servers.calls, {model, response_format, tools}, stream);
+      assert.deepEqual(called.calls[0].function, call);
+    });
+  }
+
+  test(`openai strict tools, ${way}`, async () => {
+    const strict = {type: 'function', function: {...weatherTool.function, strict: true}};
+    const reply = await answer(servers.calls, {tools: [strict]}, stream, '/beta');
+    assert.deepEqual(reply.calls[0].function, call);
+    // What the model would say is not what the schema allows.
+    const parameters = {...weatherParameters, properties: {city: {enum: ['Rome']}}};
+    const rome = {type: 'function', function: {...strict.function, parameters}};
+    const other = await answer(servers.calls, {tools: [rome]}, stream, '/beta');
+    assert.deepEqual(JSON.parse(other.calls[0].function.arguments), {city: 'Rome'});
+    const bad = {type: 'function', function: {...strict.function, parameters: {type: 'array'}}};
+    await assert.rejects(answer(servers.calls, {tools: [bad]}, stream), error =>
+        error instanceof BadRequestError &&
+        error.param === 'tools[0].function.parameters#/type');
   });
 
   test(`openai prefix, ${way}`, async () => {

@@ -65,6 +65,20 @@ def tools(stream):
         expect(answer(servers["calls"], stream, **ask).content[0].text, TOLD)
 
 
+@both_ways("anthropic tools any, by name and none")
+def tool_choices(stream):
+    both = [{"name": "clock", "input_schema": {"type": "object"}}, WEATHER]
+    for more in ({}, {"thinking": THINKING}):
+        for choice, tools in (({"type": "any"}, [WEATHER]),
+                              ({"type": "tool", "name": CALL[0]}, both)):
+            reply = answer(servers["talks"], stream, tools=tools, tool_choice=choice, **more)
+            use = reply.content[-1]
+            expect((reply.stop_reason, use.name, use.input),
+                   ("tool_use", CALL[0], {"city": "Paris"}))
+        none = answer(servers["talks"], stream, tools=both, tool_choice={"type": "none"}, **more)
+        expect(none.content[-1].text, GREETING)
+
+
 @both_ways("anthropic prefix and stop sequences")
 def prefix(stream):
     messages = user("What is it?") + [{"role": "assistant", "content": "The answer:"}]

@@ -38,6 +38,10 @@ WEATHER_TOOL = {
                  "parameters": WEATHER_PARAMETERS},
 }
 
+CLOCK_TOOL = {"type": "function", "function": {"name": "clock", "description": "The time"}}
+OK_SCHEMA = {"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"],
+             "additionalProperties": False}
+
 
 def user(text):
     return [{"role": "user", "content": text}]

@@ -7,8 +7,9 @@ from types import SimpleNamespace
 
 import openai
 
-from harness import (CALL, GREETING, KeyFile, MIDDLE, Server, THOUGHT, TOLD, WEATHER_TOOL,
-                     both_ways, case, expect, raises, servers, user)
+from harness import (CALL, CLOCK_TOOL, GREETING, KeyFile, MIDDLE, OK_SCHEMA, Server, THOUGHT, TOLD,
+                     WEATHER_PARAMETERS, WEATHER_TOOL, both_ways, case, expect, raises, servers,
+                     user)
 
 
 def client(server, path="/v1", **options):
@@ -99,6 +100,34 @@ def tools(stream):
         expect((second.content, second.finish), (TOLD, "stop"))
     idle = answer(servers["talks"], stream, tools=[WEATHER_TOOL], tool_choice="auto")
     expect((idle.content, idle.calls, idle.finish), (GREETING, [], "stop"))
+
+
+@both_ways("openai tools required, named and none")
+def tool_choices(stream):
+    both = [CLOCK_TOOL, WEATHER_TOOL]
+    named = {"type": "function", "function": {"name": CALL[0]}}
+    for model, thought in (("deepseek-chat", None), ("deepseek-reasoner", THOUGHT)):
+        for more in ({"tools": [WEATHER_TOOL], "tool_choice": "required"},
+                     {"tools": both, "tool_choice": named}):
+            reply = answer(servers["talks"], stream, model=model, **more)
+            expect((reply.finish, reply.content, reply.reasoning), ("tool_calls", "", thought))
+            [(_, name, arguments)] = reply.calls
+            expect((name, json.loads(arguments)), (CALL[0], {"city": "Paris"}))
+        none = answer(servers["calls"], stream, model=model, tools=both, tool_choice="none")
+        expect((none.content, none.calls, none.finish), ("I may not look.", [], "stop"))
+
+
+@both_ways("openai json_schema and strict tools")
+def schemas(stream):
+    form = {"type": "json_schema", "json_schema": {"name": "ok", "schema": OK_SCHEMA}}
+    for model in ("deepseek-chat", "deepseek-reasoner"):
+        reply = answer(servers["talks"], stream, model=model, response_format=form)
+        expect((json.loads(reply.content), reply.finish), ({"ok": True}, "stop"))
+    rome = {**WEATHER_TOOL["function"], "strict": True, "parameters": {
+        **WEATHER_PARAMETERS, "properties": {"city": {"enum": ["Rome"]}}}}
+    reply = answer(servers["calls"], stream, "/beta",
+                   tools=[{"type": "function", "function": rome}])
+    expect(json.loads(reply.calls[0][2]), {"city": "Rome"})
 
 
 @both_ways("openai prefix")
