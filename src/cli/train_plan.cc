@@ -8,6 +8,7 @@
 #include "cli/train_run.h"
 #include "eval/machine.h"
 #include "train/initialise.h"
+#include "train/lora.h"
 #include "train/plan.h"
 
 namespace hadal::cli {
@@ -19,11 +20,17 @@ struct Measured {
 };
 
 // One part of a step, the second time (the first makes buffers), and the optimizer's share.
-Measured measure(const model::ModelConfig& config, const train::TrainOptions& o,
-                 train::Network& network, ThreadPool& pool) {
+Measured measure(const TrainModel& model, const train::TrainOptions& o, train::Network& network,
+                 ThreadPool& pool) {
   using Clock = std::chrono::steady_clock;
+  const model::ModelConfig& config = model.config;
   const train::Context context{kernels::active(), pool, o.precision};
-  train::initialise(network.parameters(), config, 1);
+  if (o.lora) {
+    network.load(context, *model.weights);
+    train::initialise_adapters(network.parameters(), 1);
+  } else {
+    train::initialise(network.parameters(), config, 1);
+  }
   train::Optimizer optimizer(network.parameters(), config, o.optimizer);
   const int64_t rows = std::min(o.part_rows, o.data.rows);
   const train::Batch batch = train::random_batch(config, rows, o.data.length, 1);
@@ -49,11 +56,12 @@ void print_plan(TrainSettings settings, const Globals& globals) {
   const TrainModel model = open_train_model(settings);
   const train::TrainOptions& o = settings.train;
   ThreadPool pool(globals.threads);
-  train::Network network(model.config);
+  train::Network network(model.config, o.lora);
   const model::ParameterCount count = model::count_parameters(model.config);
-  const double flops = train::flops_per_token(model.config, o.data.length);
+  const double flops =
+      train::flops_per_token(model.config, o.data.length, static_cast<bool>(o.lora));
   const train::MemoryPlan memory = train::plan_memory(network.parameters(), o);
-  const Measured measured = measure(model.config, o, network, pool);
+  const Measured measured = measure(model, o, network, pool);
   const eval::MachineLimits limits = eval::measure_machine(pool, int64_t{64} << 20);
   const bool f32 = o.precision == model::Precision::f32;
   const double peak = std::max(limits.best(kernels::Product::fp32),
@@ -68,6 +76,7 @@ void print_plan(TrainSettings settings, const Globals& globals) {
     const nlohmann::json out = {{"parameters", network.parameters().size()},
                                 {"parameters_total", count.total},
                                 {"parameters_active", count.active},
+                                {"parameters_trained", memory.trained},
                                 {"flops_per_token", flops},
                                 {"state_bytes", memory.state()},
                                 {"peak_bytes", measured.peak_bytes},
@@ -85,6 +94,9 @@ void print_plan(TrainSettings settings, const Globals& globals) {
   fmt::print("parameters      {} in all, {} active (MTP layers not counted)\n",
              format_count(static_cast<double>(count.total)),
              format_count(static_cast<double>(count.active)));
+  if (o.lora)
+    fmt::print("learning        {} in adapters of rank {}; the model stays and is read in place\n",
+               format_count(static_cast<double>(memory.trained)), o.lora.rank);
   fmt::print("arithmetic      {:.1f} MFLOP a token, forward and backward\n", 1e-6 * flops);
   fmt::print(
       "memory          {} measured; of it weights {}, gradients {}, optimizer {}, operands "

@@ -97,12 +97,13 @@ class Metrics {
 class Run {
  public:
   Run(TrainSettings settings, const Globals& globals)
-      : settings_(std::move(settings)),
+      : pool_(globals.threads),
+        settings_(std::move(settings)),
         globals_(globals),
-        pool_(globals.threads),
         model_(open_train_model(settings_)),
         trainer_(model_.config, settings_.train, pool_),
-        flops_(train::flops_per_token(model_.config, settings_.train.data.length)) {}
+        flops_(train::flops_per_token(model_.config, settings_.train.data.length,
+                                      static_cast<bool>(settings_.train.lora))) {}
 
   void begin(bool resume) {
     const std::vector<std::string> checkpoints =
@@ -120,7 +121,7 @@ class Run {
       else
         trainer_.start();
     }
-    model_.weights.reset();
+    if (!settings_.train.lora) model_.weights.reset();
     const std::string text = settings_.train.settings;
     OutputFile copy(settings_.out + "/settings.txt", true);
     copy.write(text.data(), text.size());
@@ -156,8 +157,12 @@ class Run {
   bool resume_newest(const std::vector<std::string>& checkpoints) {
     for (size_t i = checkpoints.size(); i-- > 0;) {
       try {
-        const format::LoadedFiles files = format::load_model(checkpoints[i]);
-        trainer_.resume(checkpoints[i], *files.model);
+        if (settings_.train.lora) {
+          trainer_.resume(checkpoints[i], *model_.weights);
+        } else {
+          const format::LoadedFiles files = format::load_model(checkpoints[i]);
+          trainer_.resume(checkpoints[i], *files.model);
+        }
         fmt::print(stderr, "going on from {}\n", checkpoints[i]);
         return true;
       } catch (const Error& error) {
@@ -255,9 +260,9 @@ class Run {
         format_duration(state.seconds), settings_.out);
   }
 
+  ThreadPool pool_;
   TrainSettings settings_;
   const Globals& globals_;
-  ThreadPool pool_;
   TrainModel model_;
   train::Trainer trainer_;
   double flops_, peak_ = 0;

@@ -157,6 +157,27 @@ Key number_key(const char* name, double low, double high,
           }};
 }
 
+void add_lora_keys(std::vector<Key>& keys) {
+  using Options = train::TrainOptions;
+  const std::initializer_list<Key> more = {
+      {"lora.rank",
+       [](const Value& v, Reading& r) { r.settings.train.lora.rank = v.integer(0, 4096); }},
+      number_key("lora.alpha", 0, 1e6, [](Options& o) -> double& { return o.lora.alpha; }),
+      {"lora.targets",
+       [](const Value& v, Reading& r) {
+         train::Lora& lora = r.settings.train.lora;
+         const auto has = [&](const char* name) {
+           return std::count(v.entry.values.begin(), v.entry.values.end(), name);
+         };
+         lora.attention = has("attention") > 0;
+         lora.experts = has("experts") > 0;
+         const auto known = static_cast<size_t>(has("attention") + has("experts"));
+         if (known == 0 || known != v.entry.values.size()) v.wrong("attention, experts or both");
+       }},
+  };
+  keys.insert(keys.end(), more);
+}
+
 void add_learning_keys(std::vector<Key>& keys) {
   using Options = train::TrainOptions;
   const std::initializer_list<Key> more = {
@@ -222,6 +243,7 @@ const std::vector<Key>& all_keys() {
     std::vector<Key> out;
     add_run_keys(out);
     add_data_keys(out);
+    add_lora_keys(out);
     add_learning_keys(out);
     return out;
   }();
@@ -277,6 +299,8 @@ void finish(Reading& reading, const std::string& path) {
   require((o.steps > 0) != (o.budget_s > 0), "one of run.steps and run.budget says how long");
   require(s.config.empty() != s.start.empty(),
           "one of model.config (a new model) and model.start (a checkpoint) is needed");
+  require(!o.lora || !s.start.empty(),
+          "lora.rank is for a model that exists: model.start names it");
   require(!reading.sources.empty(), "data.sources is missing: files that `hadal data` wrote");
   require(reading.weights.empty() || reading.weights.size() == reading.sources.size(),
           "data.weights must be as many as data.sources");

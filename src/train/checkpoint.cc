@@ -18,6 +18,7 @@
 #include "format/config_write.h"
 #include "format/json_guard.h"
 #include "format/safetensors_write.h"
+#include "train/lora.h"
 
 namespace hadal::train {
 namespace {
@@ -58,6 +59,7 @@ class NewFolder {
   NewFolder(const NewFolder&) = delete;
   NewFolder& operator=(const NewFolder&) = delete;
 
+  std::string path() const { return temporary_.string(); }
   std::string file(const std::string& name) const { return (temporary_ / name).string(); }
   void commit() {
     flush_folder(temporary_);
@@ -81,26 +83,51 @@ std::span<const std::byte> bytes_of(const float* data, int64_t count) {
   return std::as_bytes(std::span(data, static_cast<size_t>(count)));
 }
 
+// Rows as they count, adapters merged.
+void write_values(const Parameter& p, bool bf16, format::SafetensorsWriter& writer) {
+  if (p.shape.size() < 2) {
+    writer.write(p.value, static_cast<size_t>(p.size()) * sizeof(float));
+    return;
+  }
+  const auto cols = static_cast<size_t>(p.shape[1]);
+  std::vector<float> row(cols);
+  std::vector<uint16_t> narrow(cols);
+  for (int64_t r = 0; r < p.shape[0]; ++r) {
+    read_row(p, r, row.data());
+    if (bf16) {
+      std::transform(row.begin(), row.end(), narrow.begin(), float_to_bf16);
+      writer.write(narrow.data(), cols * sizeof(uint16_t));
+    } else {
+      writer.write(row.data(), cols * sizeof(float));
+    }
+  }
+}
+
 void fill_model(const NewFolder& folder, const Parameters& parameters, const ModelFiles& files,
                 bool bf16) {
-  std::vector<format::SafetensorsTensor> tensors;
-  std::vector<std::vector<uint16_t>> narrow;
-  narrow.reserve(parameters.list().size());
+  std::vector<format::SafetensorsInfo> tensors;
   for (const Parameter& p : parameters.list()) {
     // Vectors stay F32: a router's correction bias moves by thousandths.
-    if (!bf16 || p.shape.size() < 2) {
-      tensors.push_back({p.name, format::Dtype::F32, p.shape, bytes_of(p.value, p.size())});
-      continue;
-    }
-    std::vector<uint16_t>& values = narrow.emplace_back(static_cast<size_t>(p.size()));
-    std::transform(p.value, p.value + p.size(), values.begin(), float_to_bf16);
-    tensors.push_back({p.name, format::Dtype::BF16, p.shape, std::as_bytes(std::span(values))});
+    const bool narrow = bf16 && p.shape.size() > 1;
+    if (!p.is_adapter)
+      tensors.push_back({p.name, narrow ? quant::Type::BF16 : quant::Type::F32, p.shape});
   }
-  format::write_safetensors(folder.file("model.safetensors"), tensors, true);
+  format::SafetensorsWriter writer(folder.path(), std::move(tensors), true);
+  for (const Parameter& p : parameters.list())
+    if (!p.is_adapter) write_values(p, bf16, writer);
+  writer.finish();
   write_text(folder.file("config.json"),
              format::hf_config_text(files.config, bf16 ? "bfloat16" : "float32"));
   for (const format::SideFile& side : files.side_files)
     write_text(folder.file(side.name), side.text);
+}
+
+// What is kept beside the model: the optimizer's state, and adapters, which the model has merged.
+std::vector<Optimizer::State> resumed_state(Parameters& parameters, Optimizer& optimizer) {
+  std::vector<Optimizer::State> out = optimizer.state();
+  for (Parameter& p : parameters.list())
+    if (p.is_adapter) out.push_back({p.name, p.shape, p.value, p.size()});
+  return out;
 }
 
 }  // namespace
@@ -126,12 +153,12 @@ void write_model(const std::string& folder, const Parameters& parameters, const 
   out.commit();
 }
 
-void write_checkpoint(const std::string& folder, const Parameters& parameters,
-                      const ModelFiles& files, Optimizer& optimizer, const TrainState& state) {
+void write_checkpoint(const std::string& folder, Parameters& parameters, const ModelFiles& files,
+                      Optimizer& optimizer, const TrainState& state) {
   NewFolder out(folder);
   fill_model(out, parameters, files, false);
   std::vector<format::SafetensorsTensor> tensors;
-  for (const Optimizer::State& s : optimizer.state())
+  for (const Optimizer::State& s : resumed_state(parameters, optimizer))
     tensors.push_back({s.name, format::Dtype::F32, s.shape, bytes_of(s.data, s.size)});
   format::write_safetensors(out.file("optimizer.safetensors"), tensors, true);
   const json text = {{"version", 1},
@@ -142,6 +169,7 @@ void write_checkpoint(const std::string& folder, const Parameters& parameters,
                      {"seconds", state.seconds},
                      {"optimizer_steps", optimizer.steps()},
                      {"data", state.data},
+                     {"base", state.base},
                      {"settings", state.settings}};
   write_text(out.file("training.json"), text.dump(1) + "\n");
   out.commit();
@@ -160,16 +188,16 @@ void remove_old_checkpoints(const std::string& folder, int64_t keep) {
 
 namespace {
 
-void read_optimizer(const std::string& path, Optimizer& optimizer) {
+void read_tensors(const std::string& path, const std::vector<Optimizer::State>& wanted) {
   const MappedFile file(path);
   std::map<std::string, format::SafetensorsTensor> tensors;
   for (auto& tensor : format::parse_safetensors(file.bytes(), path))
     tensors.emplace(tensor.name, tensor);
-  for (const Optimizer::State& s : optimizer.state()) {
+  for (const Optimizer::State& s : wanted) {
     const auto found = tensors.find(s.name);
     if (found == tensors.end())
       fail(ErrorKind::format,
-           "{}: {} is missing; the optimizer of the settings must be the checkpoint's", path,
+           "{}: {} is missing; optimizer and LoRA of the settings must be the checkpoint's", path,
            s.name);
     const format::SafetensorsTensor& tensor = found->second;
     if (tensor.dtype != format::Dtype::F32 || tensor.shape != s.shape)
@@ -180,7 +208,8 @@ void read_optimizer(const std::string& path, Optimizer& optimizer) {
 
 }  // namespace
 
-TrainState read_checkpoint(const std::string& folder, Optimizer& optimizer) {
+TrainState read_checkpoint(const std::string& folder, Parameters& parameters,
+                           Optimizer& optimizer) {
   const std::string path = folder + "/training.json";
   const json text = format::read_json(path);
   const format::JsonObject object(text, path);
@@ -200,10 +229,14 @@ TrainState read_checkpoint(const std::string& folder, Optimizer& optimizer) {
     if (!hash.is_number_unsigned()) fail(ErrorKind::format, "{}: data is no list of hashes", path);
     state.data.push_back(hash.get<uint64_t>());
   }
+  if (const json* base = object.find("base")) {
+    if (!base->is_number_unsigned()) fail(ErrorKind::format, "{}: base is no hash", path);
+    state.base = base->get<uint64_t>();
+  }
   if (state.step < 0 || state.tokens < 0 || state.skipped < 0 || state.seconds < 0)
     fail(ErrorKind::format, "{}: a negative count", path);
   optimizer.set_steps(object.integer("optimizer_steps"));
-  read_optimizer(folder + "/optimizer.safetensors", optimizer);
+  read_tensors(folder + "/optimizer.safetensors", resumed_state(parameters, optimizer));
   return state;
 }
 

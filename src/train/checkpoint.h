@@ -19,6 +19,7 @@ struct TrainState {
   int64_t skipped = 0;         // steps left out since gradients were not finite
   double seconds = 0;          // by the clock, pauses aside
   std::vector<uint64_t> data;  // hashes of the sources
+  uint64_t base = 0;           // hash of the model that adapters are for; 0: all weights learn
   std::string settings;
 };
 
@@ -32,18 +33,20 @@ struct ModelFiles {
   const std::vector<format::SideFile>& side_files;
 };
 
-// config.json, model.safetensors (F32, or BF16) and the side files. An existing folder is replaced.
-// Throws Error(file), for example if the disk is full, and leaves what was there.
+// config.json, model.safetensors (F32, or BF16, adapters merged; shards if it is large) and the
+// side files. An existing folder is replaced. Throws Error(file), for example if the disk is full,
+// and leaves what was there.
 void write_model(const std::string& folder, const Parameters& parameters, const ModelFiles& files,
                  bool bf16);
-// The same with optimizer.safetensors and training.json.
-void write_checkpoint(const std::string& folder, const Parameters& parameters,
-                      const ModelFiles& files, Optimizer& optimizer, const TrainState& state);
+// The same with optimizer.safetensors, which has adapters too, and training.json.
+void write_checkpoint(const std::string& folder, Parameters& parameters, const ModelFiles& files,
+                      Optimizer& optimizer, const TrainState& state);
 // Removes all but the newest `keep`, and what interrupted writing has left.
 void remove_old_checkpoints(const std::string& folder, int64_t keep);
 
-// The state and the optimizer's of a checkpoint. Its weights are loaded as any model's. Throws
-// Error(file | format) naming the file: damaged, or of other settings (AdamW instead of Muon).
-TrainState read_checkpoint(const std::string& folder, Optimizer& optimizer);
+// The state and the optimizer's of a checkpoint, and adapters. Other weights are loaded as any
+// model's. Throws Error(file | format) naming the file: damaged, or of other settings (AdamW
+// instead of Muon).
+TrainState read_checkpoint(const std::string& folder, Parameters& parameters, Optimizer& optimizer);
 
 }  // namespace hadal::train

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "train/lora.h"
 
 namespace hadal::train {
 
@@ -20,18 +21,32 @@ void load_values(Parameter& parameter, std::span<const float> values) {
   std::copy(values.begin(), values.end(), parameter.value);
 }
 
+void load_matrix(const Context& context, Parameter& parameter, const kernels::Matrix& matrix) {
+  const int64_t rows = parameter.shape[0], cols = parameter.shape[1];
+  if (matrix.rows != rows || matrix.cols != cols)
+    fail(ErrorKind::format, "{}: [{}, {}], expected [{}, {}]", parameter.name, matrix.rows,
+         matrix.cols, rows, cols);
+  if (parameter.value == nullptr) {
+    parameter.frozen = matrix;
+    return;
+  }
+  for (int64_t r = 0; r < rows; ++r)
+    context.kernels.decode_row(&matrix, r, parameter.value + r * cols);
+}
+
 void Linear::load(const Context& context, const kernels::Matrix& matrix,
                   std::span<const float> bias) {
-  if (matrix.rows != rows_ || matrix.cols != cols_)
-    fail(ErrorKind::format, "{}: [{}, {}], expected [{}, {}]", weight_->name, matrix.rows,
-         matrix.cols, rows_, cols_);
-  for (int64_t r = 0; r < rows_; ++r)
-    context.kernels.decode_row(&matrix, r, weight_->value + r * cols_);
+  load_matrix(context, *weight_, matrix);
   if (bias_ != nullptr) load_values(*bias_, bias);
 }
 
 void Linear::refresh(const Context& context) {
   const quant::Type type = operand_type(context);
+  const bool frozen = weight_->value == nullptr;
+  if (frozen && weight_->a == nullptr && packed_ == weight_->frozen.data &&
+      forward_.stride == kernels::panel_bytes(type, cols_))
+    return;  // nothing has changed
+  packed_ = weight_->frozen.data;
   const int64_t forward_bytes = kernels::panels_bytes(type, cols_, rows_);
   std::byte* data = storage_->bytes(forward_bytes + kernels::panels_bytes(type, rows_, cols_));
   std::byte* back = data + forward_bytes;
@@ -42,12 +57,17 @@ void Linear::refresh(const Context& context) {
     const int64_t stride = padded_row(cols_);
     for (int64_t i = begin; i < end; ++i) {
       const int64_t first = 32 * i, count = std::min<int64_t>(32, rows_ - first);
-      Operand rows = {type, weight_->value + first * cols_, cols_, count, cols_};
+      const float* values = weight_->value + first * cols_;
+      if (frozen) {
+        float* decoded = thread_floats(1, 32 * cols_);
+        for (int64_t r = 0; r < count; ++r) read_row(*weight_, first + r, decoded + r * cols_);
+        values = decoded;
+      }
+      Operand rows = {type, values, cols_, count, cols_};
       if (type == quant::Type::BF16) {
         auto* halves = reinterpret_cast<uint16_t*>(thread_floats(0, 32 * stride / 2));
         for (int64_t r = 0; r < count; ++r)
-          context.kernels.float_to_bf16(weight_->value + (first + r) * cols_, cols_,
-                                        halves + r * stride);
+          context.kernels.float_to_bf16(values + r * cols_, cols_, halves + r * stride);
         rows.data = halves;
         rows.stride = stride;
       }

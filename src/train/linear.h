@@ -36,7 +36,8 @@ class Linear {
   Linear(Parameters& parameters, const std::string& name, int64_t rows, int64_t cols,
          bool bias = false);
 
-  // Takes the values from a checkpoint of any number format.
+  // Takes the values from a checkpoint of any number format; one that is frozen keeps the matrix,
+  // whose memory must outlive it.
   void load(const Context& context, const kernels::Matrix& matrix,
             std::span<const float> bias = {});
   // Makes the operands from the values: after loading and after each step of the optimizer.
@@ -62,20 +63,25 @@ class Linear {
   Parameter* bias_ = nullptr;
   int64_t rows_ = 0, cols_ = 0;
   Panels forward_, backward_;
+  const void* packed_ = nullptr;  // the frozen matrix that they were made from
   std::shared_ptr<Buffer> storage_ = std::make_shared<Buffer>();
 };
 
-// Throws Error(format) if the sizes differ: parameters are made for the model that they are loaded
+// Throw Error(format) if the sizes differ: parameters are made for the model that they are loaded
 // from.
 void load_values(Parameter& parameter, std::span<const float> values);
+void load_matrix(const Context& context, Parameter& parameter, const kernels::Matrix& matrix);
 
-// One gradient of a weight: weight.gradient += dy^T x.
+// One gradient of a weight: weight.gradient += dy^T x. Of a weight with adapters theirs instead:
+// a.gradient += scale b^T dy^T x, b.gradient += scale dy^T x a^T, by way of dy b and x a^T, which
+// are narrow.
 struct WeightGradient {
   Parameter* weight;  // [rows, cols]
   Operand x;          // [n, cols]
   Operand dy;         // [n, rows]
 };
-// All of them, dealt out to the threads together.
+// All of them, dealt out to the threads together. Those of frozen weights without adapters are
+// left out.
 void accumulate_gradients(const Context& context, std::span<const WeightGradient> gradients);
 
 }  // namespace hadal::train

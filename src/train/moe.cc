@@ -136,6 +136,7 @@ void MoeLayer::count_balance(const Context& context, const Batch& batch) {
   stats_.balance = 0;
   for (size_t s = 0; s < sequences; ++s) {
     const auto rows = static_cast<double>(batch.sequences[s + 1] - batch.sequences[s]);
+    if (rows == 0) continue;  // of MTP: documents of one token leave it none
     for (size_t e = 0; e < experts; ++e) {
       float& frequency = frequencies_[s * experts + e];
       frequency *=

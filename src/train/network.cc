@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "train/lora.h"
 #include "train/profile.h"
 
 namespace hadal::train {
@@ -92,8 +93,9 @@ struct Network::Mtp {
         layer(config, parameters, prefix, config.experts > 0) {}
 };
 
-Network::Network(const model::ModelConfig& config)
+Network::Network(const model::ModelConfig& config, const Lora& lora)
     : config_(config),
+      parameters_(lora),
       rope_(config_.rope, config_.is_mla() ? config_.qk_rope_dim : config_.head_dim) {
   const int64_t hidden = config_.hidden_size, vocab = config_.vocab_size;
   Linear embedding(parameters_, "model.embed_tokens", vocab, hidden);
@@ -112,8 +114,7 @@ Network::Network(const model::ModelConfig& config)
 Network::~Network() = default;
 
 void Network::load(const Context& context, const model::Model& model) {
-  for (int64_t r = 0; r < config_.vocab_size; ++r)
-    context.kernels.decode_row(&model.embedding, r, embedding_->value + r * config_.hidden_size);
+  load_matrix(context, *embedding_, model.embedding);
   if (!config_.tied_head) head_.load(context, model.head);
   final_norm_.load(model.final_norm);
   for (size_t i = 0; i < layers_.size(); ++i) layers_[i]->load(context, model.layers[i]);
@@ -149,14 +150,14 @@ void Network::embed(const Context& context, const std::vector<int32_t>& tokens, 
   each_chunk(context, static_cast<int64_t>(tokens.size()),
              [&](int64_t first, int64_t count, int64_t) {
                for (int64_t r = first; r < first + count; ++r)
-                 std::copy_n(embedding_->value + tokens[static_cast<size_t>(r)] * hidden, hidden,
-                             out + r * hidden);
+                 read_row(*embedding_, tokens[static_cast<size_t>(r)], out + r * hidden);
              });
 }
 
 // Every thread has its own columns, so that rows add in order.
 void Network::embed_backward(const Context& context, const std::vector<int32_t>& tokens,
                              const float* d) {
+  if (embedding_->gradient == nullptr) return;
   const Timed timed(Part::embedding);
   const int64_t hidden = config_.hidden_size;
   context.pool.parallel_for(hidden, 32, [&](int64_t begin, int64_t end, int) {

@@ -31,14 +31,16 @@ struct Losses {
 
 class Network {
  public:
-  // Every gradient and every value is zero.
-  explicit Network(const model::ModelConfig& config);
+  // Every gradient and every value is zero. Under LoRA matrices are frozen, and have no values
+  // until they are loaded.
+  explicit Network(const model::ModelConfig& config, const Lora& lora = {});
   ~Network();
 
   const model::ModelConfig& config() const { return config_; }
   Parameters& parameters() { return parameters_; }
 
-  // Takes the values of a checkpoint with this config.
+  // Takes the values of a checkpoint with this config; frozen ones stay where they are, and `model`
+  // must outlive the network then.
   void load(const Context& context, const model::Model& model);
 
   // After every change of the values. Precision::f32: products of floats; native: BF16 operands

@@ -25,6 +25,7 @@ struct TrainOptions {
   double late_from = 1;
   std::vector<double> late_weights;
 
+  Lora lora;  // with it correction biases stay, too
   OptimizerOptions optimizer;
   Schedule schedule;
   LossWeights loss;

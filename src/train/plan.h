@@ -10,11 +10,13 @@ namespace hadal::train {
 
 // Per token of forward and backward: six for every parameter of a matrix that a token meets, and
 // causal attention over `length` tokens.
-double flops_per_token(const model::ModelConfig& config, int64_t length);
+// `frozen`: four, since gradients of weights fall away; those of adapters are not counted.
+double flops_per_token(const model::ModelConfig& config, int64_t length, bool frozen = false);
 
 struct MemoryPlan {
-  int64_t values = 0, gradients = 0, optimizer = 0;  // F32
+  int64_t values = 0, gradients = 0, optimizer = 0;  // F32, frozen matrices aside
   int64_t operands = 0;                              // each matrix twice, as products take it
+  int64_t trained = 0;                               // elements
   int64_t state() const { return values + gradients + optimizer + operands; }
 };
 // Without activations, which depend on the rows of a part; `hadal train --plan` measures them.

@@ -116,8 +116,9 @@ class ColumnSums {
     std::fill_n(data_, chunks * width, 0.0f);
   }
   float* of(int64_t chunk) const { return data_ + chunk * width_; }
-  // gradient [width] += the sums, in order.
+  // gradient [width] += the sums, in order. Null: it is not wanted.
   void add_to(const Context& context, float* gradient) const {
+    if (gradient == nullptr) return;
     for (int64_t i = 0; i < chunks_; ++i) context.kernels.add_scaled(1.0f, of(i), width_, gradient);
   }
 

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "train/initialise.h"
+#include "train/lora.h"
 
 namespace hadal::train {
 namespace {
@@ -26,7 +27,7 @@ double seconds_since(std::chrono::steady_clock::time_point from) {
 Trainer::Trainer(const model::ModelConfig& config, TrainOptions options, ThreadPool& pool)
     : options_(std::move(options)),
       context_{kernels::active(), pool, options_.precision},
-      network_(config),
+      network_(config, options_.lora),
       optimizer_(network_.parameters(), network_.config(), options_.optimizer) {
   options_.data.seed = options_.seed;
   open_stream();
@@ -67,20 +68,28 @@ void Trainer::start() {
 
 void Trainer::start(const model::Model& weights) {
   network_.load(context_, weights);
+  initialise_adapters(network_.parameters(), options_.seed);
+  state_.base = frozen_hash(network_.parameters());
   begin();
 }
 
 void Trainer::resume(const std::string& checkpoint, const model::Model& weights) {
-  TrainState state = read_checkpoint(checkpoint, optimizer_);
+  network_.load(context_, weights);
+  TrainState state = read_checkpoint(checkpoint, network_.parameters(), optimizer_);
   if (state.data != state_.data)
     fail(ErrorKind::usage,
          "{} was made from other data: their hashes differ. Give the same files in the same order",
+         checkpoint);
+  if (state.base != frozen_hash(network_.parameters()))
+    fail(ErrorKind::usage,
+         "{} was made from another model, or with LoRA where the settings have none; model.start "
+         "and "
+         "lora.rank must be as they were",
          checkpoint);
   state.settings = options_.settings;
   state_ = std::move(state);
   seconds_before_ = state_.seconds;
   if (state_.late_step >= 0) open_stream();
-  network_.load(context_, weights);
   begin();
 }
 
@@ -189,7 +198,7 @@ StepReport Trainer::step() {
     ++state_.skipped;
   } else {
     optimizer_.step(context_, report.gradient_norm, report.rate);
-    if (options_.balance_speed > 0)
+    if (options_.balance_speed > 0 && !options_.lora)
       balance_experts(network_.moe_layers(), report.loads, options_.balance_speed);
     network_.refresh(context_);
   }

@@ -37,6 +37,7 @@ class Trainer {
   // One of these three comes first.
   void start();                             // fresh weights
   void start(const model::Model& weights);  // a checkpoint's weights, of this config
+  // Under LoRA the weights are those that the run started from, and must outlive the trainer.
   void resume(const std::string& checkpoint, const model::Model& weights);
 
   bool done() const;

@@ -1,6 +1,7 @@
 // dW = dy^T x. A task packs 512 rows of x at a time, transposes as many of dy, and adds their
 // product to the gradient; gradients that share x share its panels where they are small.
 #include <algorithm>
+#include <deque>
 #include <vector>
 
 #include "train/linear.h"
@@ -54,10 +55,99 @@ void run(const Context& context, std::span<const Piece> pieces) {
   }
 }
 
+// The rows in front of and behind an adapter's middle: xa = scale x a^T, db = scale dy b, both
+// [n, rank].
+struct LowRank {
+  const WeightGradient* gradient = nullptr;
+  OperandRows xa, db;
+};
+
+// A small matrix in the format of operands, on this thread until `place` is used again.
+Operand small_operand(const Context& context, quant::Type type, const Parameter& matrix,
+                      size_t place) {
+  const int64_t rows = matrix.shape[0], cols = matrix.shape[1];
+  if (type == quant::Type::F32) return {type, matrix.value, cols, rows, cols};
+  const int64_t stride = padded_row(cols);
+  auto* halves = reinterpret_cast<uint16_t*>(thread_floats(place, rows * stride / 2));
+  for (int64_t r = 0; r < rows; ++r)
+    context.kernels.float_to_bf16(matrix.value + r * cols, cols, halves + r * stride);
+  return {type, halves, stride, rows, cols};
+}
+
+// Rows [first, first + count) of out = scale `rows` `panels`.
+void narrow(const Context& context, Operand rows, const Panels& panels, float scale, int64_t first,
+            int64_t count, const OperandRows& out) {
+  rows.data =
+      static_cast<const std::byte*>(rows.data) + first * rows.stride * operand_bytes(rows.type);
+  rows.rows = count;
+  float* y = thread_floats(2, count * panels.cols);
+  product(context, rows, panels, y, panels.cols);
+  context.kernels.scale(scale, y, count * panels.cols, y);
+  out.set_rows(context, first, count, y);
+}
+
+void fill(const Context& context, const LowRank& low, int64_t first, int64_t count) {
+  const WeightGradient& g = *low.gradient;
+  const Parameter &a = *g.weight->a, &b = *g.weight->b;
+  const int64_t rank = a.shape[0];
+  const auto panels = [&](int64_t k, size_t place) {
+    const int64_t bytes = kernels::panels_bytes(g.x.type, k, rank);
+    return Panels{reinterpret_cast<std::byte*>(thread_floats(place, bytes / 4)),
+                  kernels::panel_bytes(g.x.type, k), k, rank};
+  };
+  const Panels down = panels(a.shape[1], 0);
+  context.kernels.pack_columns(
+      {small_operand(context, g.x.type, a, 1), const_cast<std::byte*>(down.data), down.stride});
+  narrow(context, g.x, down, g.weight->scale, first, count, low.xa);
+  const Panels up = panels(b.shape[0], 0);
+  context.kernels.pack_rows(
+      {small_operand(context, g.x.type, b, 1), const_cast<std::byte*>(up.data), up.stride});
+  narrow(context, g.dy, up, g.weight->scale, first, count, low.db);
+}
+
+// The gradients that are wanted, adapters' in the place of their matrices'. Those that share x stay
+// neighbours.
+std::vector<WeightGradient> wanted(const Context& context,
+                                   std::span<const WeightGradient> gradients,
+                                   std::deque<LowRank>& kept) {
+  constexpr int64_t rows = 1024;  // of a task: packing a and b is little beside the products
+  std::vector<WeightGradient> out;
+  std::vector<std::pair<const LowRank*, int64_t>> tasks;
+  size_t used = 0;
+  for (const WeightGradient& g : gradients) {
+    if (g.weight->gradient != nullptr) out.push_back(g);
+    if (g.weight->a == nullptr || g.x.rows == 0) continue;
+    if (used == kept.size()) kept.emplace_back();
+    LowRank& low = kept[used++];
+    low.gradient = &g;
+    low.xa.resize(g.x.type, g.x.rows, g.weight->a->shape[0]);
+    low.db.resize(g.x.type, g.x.rows, g.weight->a->shape[0]);
+    for (int64_t first = 0; first < g.x.rows; first += rows) tasks.emplace_back(&low, first);
+  }
+  context.pool.parallel_for(
+      static_cast<int64_t>(tasks.size()), 1, [&](int64_t begin, int64_t end, int) {
+        for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
+          const auto& [low, first] = tasks[i];
+          fill(context, *low, first, std::min(rows, low->gradient->x.rows - first));
+        }
+      });
+  for (size_t i = 0; i < used; ++i) {
+    const WeightGradient& g = *kept[i].gradient;
+    out.push_back({g.weight->a, g.x, kept[i].db.rows(0, g.x.rows)});
+  }
+  for (size_t i = 0; i < used; ++i) {
+    const WeightGradient& g = *kept[i].gradient;
+    out.push_back({g.weight->b, kept[i].xa.rows(0, g.x.rows), g.dy});
+  }
+  return out;
+}
+
 }  // namespace
 
-void accumulate_gradients(const Context& context, std::span<const WeightGradient> gradients) {
+void accumulate_gradients(const Context& context, std::span<const WeightGradient> all) {
   const Timed timed(Part::gradients);
+  static thread_local std::deque<LowRank> kept;
+  const std::vector<WeightGradient> gradients = wanted(context, all, kept);
   std::vector<Piece> pieces;
   std::vector<Task> tasks;
   const Operand* last = nullptr;

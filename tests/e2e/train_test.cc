@@ -177,8 +177,9 @@ TEST_F(TrainTest, FromDataToAnExam) {
             2);  // it exists
 }
 
-TEST_F(TrainTest, GoesOnBitForBitWhereverItIsKilled) {
-  ASSERT_EQ(run_program(arguments("whole")).code, 0);
+// Runs a command, which resumes, until it ends: killed at another moment each time, within a write
+// as well as between steps.
+void run_among_kills(const std::vector<std::string>& arguments) {
   for (int kills = 0;; ++kills) {
     ASSERT_LT(kills, 40);
     const pid_t child = fork();
@@ -186,14 +187,18 @@ TEST_F(TrainTest, GoesOnBitForBitWhereverItIsKilled) {
       const int none = open("/dev/null", O_WRONLY);
       dup2(none, STDERR_FILENO);
       dup2(none, STDOUT_FILENO);
-      become_program(arguments("cut", {"--resume"}));
+      become_program(arguments);
     }
-    // Another moment each time, within a write as well as between steps.
     const double wait = 40 + 400 * random_uniform(5, 0, static_cast<uint64_t>(kills)) + 40 * kills;
     std::this_thread::sleep_for(std::chrono::milliseconds(static_cast<int>(wait)));
     kill(child, SIGKILL);
     if (wait_code(child) == 0) break;
   }
+}
+
+TEST_F(TrainTest, GoesOnBitForBitWhereverItIsKilled) {
+  ASSERT_EQ(run_program(arguments("whole")).code, 0);
+  run_among_kills(arguments("cut", {"--resume"}));
   const golden::Tensors whole(path("whole/model/model.safetensors"));
   EXPECT_EQ(read(path("whole/model/model.safetensors")), read(path("cut/model/model.safetensors")));
   for (const char* file : {"model.safetensors", "optimizer.safetensors"})
@@ -227,24 +232,109 @@ TEST_F(TrainTest, AFullDiskKeepsTheOlderCheckpoint) {
   EXPECT_EQ(run_program({"show", kept}).code, 0);
 }
 
-TEST_F(TrainTest, FineTunesFromACheckpoint) {
-  ASSERT_EQ(run_program(arguments("run")).code, 0);
-  data::TokenStoreWriter writer({512, 0, 7});
-  for (int document = 0; document < 8; ++document) {
-    // A question of 300s, which is not learnt, and an answer of 5s.
-    std::vector<int32_t> ids = {0, 300, 300, 300, 5, 5, 5, 1};
-    writer.add(ids, std::vector<uint8_t>{0, 0, 0, 0, 1, 1, 1, 1});
+// `hadal sft` on questions of 300s, which are not learnt, with answers of 5s.
+class FineTuningTest : public TrainTest {
+ protected:
+  void SetUp() override {
+    TrainTest::SetUp();
+    data::TokenStoreWriter writer({320, 0, 7});
+    for (int document = 0; document < 8; ++document) {
+      std::vector<int32_t> ids = {0, 300, 300, 300, 5, 5, 5, 1};
+      writer.add(ids, std::vector<uint8_t>{0, 0, 0, 0, 1, 1, 1, 1});
+    }
+    writer.write(path("dialogues.tokens"), true);
   }
-  writer.write(path("dialogues.tokens"), true);
-  const Outcome outcome = run_program({"sft", path("run/model"), path("dialogues.tokens"), "--out",
-                                       path("chat"), "--steps", "80", "--set", "data.length=24",
-                                       "--set", "data.sequences=2", "--set", "run.measure=false"});
+  std::vector<std::string> sft(const std::string& model, const std::string& out,
+                               const std::vector<std::string>& more = {}) const {
+    std::vector<std::string> all = {"sft",
+                                    model,
+                                    path("dialogues.tokens"),
+                                    "--out",
+                                    path(out),
+                                    "--set",
+                                    "data.length=24",
+                                    "--set",
+                                    "data.sequences=2",
+                                    "--set",
+                                    "run.measure=false"};
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  }
+  std::vector<double> losses(const std::string& run) const {
+    std::ifstream metrics(path(run + "/metrics.jsonl"));
+    std::vector<double> out;
+    for (std::string line; std::getline(metrics, line);)
+      out.push_back(nlohmann::json::parse(line)["loss"]);
+    return out;
+  }
+};
+
+TEST_F(FineTuningTest, LearnsFromACheckpoint) {
+  ASSERT_EQ(run_program(arguments("run")).code, 0);
+  const Outcome outcome = run_program(sft(path("run/model"), "chat", {"--steps", "80"}));
   ASSERT_EQ(outcome.code, 0) << outcome.err;
-  std::ifstream metrics(path("chat/metrics.jsonl"));
-  nlohmann::json last;
-  for (std::string line; std::getline(metrics, line);) last = nlohmann::json::parse(line);
-  EXPECT_LT(last["loss"], 1.0);  // the answer is learnt: nothing of the question counts
+  EXPECT_LT(losses("chat").back(), 1.0);  // the answer is learnt: nothing of the question counts
   EXPECT_TRUE(fs::exists(path("chat/model/model.safetensors")));
+}
+
+TEST_F(FineTuningTest, AdaptersLearnAndGoOnBitForBit) {
+  ASSERT_EQ(run_program(arguments("run")).code, 0);
+  const std::vector<std::string> more = {"--lora",
+                                         "--steps",
+                                         "60",
+                                         "--set",
+                                         "optimizer.lr=0.03",
+                                         "--set",
+                                         "checkpoint.steps=4",
+                                         "--set",
+                                         "optimizer.average=0.5"};
+  const Outcome outcome = run_program(sft(path("run/model"), "whole", more));
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_LT(losses("whole").back(), 0.7 * losses("whole").front());
+  std::vector<std::string> resuming = more;
+  resuming.emplace_back("--resume");
+  run_among_kills(sft(path("run/model"), "cut", resuming));
+  for (const char* file : {"model/model.safetensors", "checkpoints/step-00000060/model.safetensors",
+                           "checkpoints/step-00000060/optimizer.safetensors"})
+    EXPECT_EQ(read(path(std::string("whole/") + file)), read(path(std::string("cut/") + file)))
+        << file;
+  // All that has no adapters is the base's, and what all rows meet has changed.
+  const golden::Tensors base(path("run/model/model.safetensors"));
+  const golden::Tensors tuned(path("whole/model/model.safetensors"));
+  EXPECT_EQ(tuned.names(), base.names());
+  const auto has = [](const std::string& name, const char* part) {
+    return name.find(part) != std::string::npos;
+  };
+  for (const std::string& name : base.names()) {
+    const bool same = tuned.bytes(name) == base.bytes(name);
+    // The MTP layer (4) does not count: its adapters learn nothing.
+    const bool stays = has(name, "layers.4.") || has(name, "norm") || has(name, "mlp.gate.") ||
+                       has(name, "embed_tokens") || has(name, "lm_head");
+    if (stays || !has(name, ".experts.")) {
+      EXPECT_EQ(same, stays) << name;
+    }
+  }
+  const Outcome other = run_program(sft(path("run/checkpoints/step-00000012"), "cut", resuming));
+  EXPECT_EQ(other.code, 2);
+  EXPECT_NE(other.err.find("another model"), std::string::npos) << other.err;
+  const Outcome plan = run_program(sft(path("run/model"), "plan", {"--lora", "--plan"}));
+  EXPECT_EQ(plan.code, 0) << plan.err;
+  EXPECT_NE(plan.out.find("adapters of rank 16"), std::string::npos) << plan.out;
+}
+
+// Models as others publish them: FP8 in blocks, BF16, F32 with odd sizes, tied with biases, GGUF.
+TEST_F(FineTuningTest, AdaptersLearnBesideAnyFormat) {
+  const std::string data = std::string(HADAL_SOURCE_DIR) + "/tests/golden/data/";
+  for (const char* model :
+       {"models/v3-fp8", "models/v3", "models/v3-f32-odd", "models/r1-qwen2-tied",
+        "gguf/v2-lite.kv-b-only.bf16.gguf", "gguf/r1-llama.mainline.bf16.gguf"}) {
+    const std::string out = "out-" + fs::path(model).filename().string();
+    const Outcome outcome = run_program(
+        sft(data + model, out, {"--lora", "--steps", "30", "--set", "optimizer.lr=0.03"}));
+    ASSERT_EQ(outcome.code, 0) << model << ": " << outcome.err;
+    EXPECT_LT(losses(out).back(), 0.7 * losses(out).front()) << model;
+    EXPECT_EQ(run_program({"show", path(out + "/model")}).code, 0);
+  }
 }
 
 TEST_F(TrainTest, RefusesWhatItDoesNotUnderstand) {

@@ -51,6 +51,10 @@ class Tensors {
   std::vector<int64_t> integers(const std::string& name) const {
     return copy<int64_t>(name, format::Dtype::I64);
   }
+  std::string bytes(const std::string& name) const {
+    const auto data = at(name).data;
+    return {reinterpret_cast<const char*>(data.data()), data.size()};
+  }
   std::vector<std::string> names() const {
     std::vector<std::string> out;
     for (const auto& [name, tensor] : tensors_) out.push_back(name);
