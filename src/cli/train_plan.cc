@@ -57,6 +57,7 @@ void print_plan(TrainSettings settings, const Globals& globals) {
   const train::TrainOptions& o = settings.train;
   ThreadPool pool(globals.threads);
   train::Network network(model.config, o.lora);
+  network.set_recompute(o.recompute);
   const model::ParameterCount count = model::count_parameters(model.config);
   const double flops =
       train::flops_per_token(model.config, o.data.length, static_cast<bool>(o.lora));

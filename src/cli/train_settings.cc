@@ -100,6 +100,7 @@ void add_run_keys(std::vector<Key>& keys) {
          r.settings.train.precision = v.one_of<model::Precision>(
              {{"bf16", model::Precision::native}, {"f32", model::Precision::f32}});
        }},
+      {"run.recompute", [](const Value& v, Reading& r) { r.settings.train.recompute = v.flag(); }},
       {"run.measure", [](const Value& v, Reading& r) { r.settings.measure = v.flag(); }},
       {"model.config", [](const Value& v, Reading& r) { r.settings.config = v.path(); }},
       {"model.start", [](const Value& v, Reading& r) { r.settings.start = v.path(); }},

@@ -50,7 +50,24 @@ void set_deltas(const Context& context, const OperandRows& o, const float* d_o, 
   }
 }
 
-class MlaLayer final : public AttentionLayer {
+// What the passes keep.
+struct MlaRows {
+  OperandRows c_q_;   // [n, q_lora], normalised
+  OperandRows q_;     // [n, heads * (nope + rope)], rotated
+  OperandRows c_kv_;  // [n, latent], normalised
+  OperandRows k_;     // [n, heads * (nope + rope)]
+  OperandRows v_;     // [n, heads * v]
+  OperandRows out_;   // [n, heads * v]
+  OperandRows d_out_, d_q_, d_q_low_, d_kv_up_, d_kv_;
+  ColumnSums kv_norm_sums_, q_norm_sums_;
+  Buffer q_low_buffer_, kv_buffer_, log_sums_buffer_, deltas_buffer_, dq_buffer_, dk_buffer_,
+      dv_buffer_;
+  float* q_low_ = nullptr;     // [n, q_lora]
+  float* kv_ = nullptr;        // [n, latent + rope]: latent as projected, key part rotated
+  float* log_sums_ = nullptr;  // [heads, n]
+};
+
+class MlaLayer final : public AttentionLayer, private MlaRows {
  public:
   MlaLayer(const ModelConfig& config, Parameters& parameters, const std::string& prefix)
       : c_(config),
@@ -167,6 +184,10 @@ class MlaLayer final : public AttentionLayer {
     accumulate_gradients(context, gradients);
   }
 
+  void exchange(AttentionLayer& other) override {
+    std::swap<MlaRows>(*this, dynamic_cast<MlaLayer&>(other));
+  }
+
  private:
   int64_t entry() const { return latent_ + c_.qk_rope_dim; }
 
@@ -254,22 +275,23 @@ class MlaLayer final : public AttentionLayer {
   CausalAttention attention_;
   Linear q_a_, q_b_, kv_a_, kv_b_, o_;  // q_b: all of the queries' projection without compression
   Norm q_a_norm_, kv_a_norm_;
-  OperandRows c_q_;   // [n, q_lora], normalised
-  OperandRows q_;     // [n, heads * (nope + rope)], rotated
-  OperandRows c_kv_;  // [n, latent], normalised
-  OperandRows k_;     // [n, heads * (nope + rope)]
-  OperandRows v_;     // [n, heads * v]
-  OperandRows out_;   // [n, heads * v]
-  OperandRows d_out_, d_q_, d_q_low_, d_kv_up_, d_kv_;
-  ColumnSums kv_norm_sums_, q_norm_sums_;
-  Buffer q_low_buffer_, kv_buffer_, log_sums_buffer_, deltas_buffer_, dq_buffer_, dk_buffer_,
-      dv_buffer_;
-  float* q_low_ = nullptr;     // [n, q_lora]
-  float* kv_ = nullptr;        // [n, latent + rope]: latent as projected, key part rotated
+};
+
+// The same of dense attention: of one projection, and of the whole.
+struct ProjectionRows {
+  OperandRows out, d_out;  // [n, heads * dim]: of attention; derivatives behind `linear`
+  Buffer low_buffer, d_buffer;
+  float* low = nullptr;  // [n, heads * dim]: before the norm, if there is one
+  float* d = nullptr;    // [n, heads * dim]
+  ColumnSums bias_sums, norm_sums;
+};
+struct DenseAttentionRows {
+  OperandRows out_, d_out_;  // [n, heads * dim]
+  Buffer log_sums_buffer_, deltas_buffer_;
   float* log_sums_ = nullptr;  // [heads, n]
 };
 
-class DenseAttentionLayer final : public AttentionLayer {
+class DenseAttentionLayer final : public AttentionLayer, private DenseAttentionRows {
  public:
   DenseAttentionLayer(const ModelConfig& config, Parameters& parameters, const std::string& prefix)
       : c_(config),
@@ -362,18 +384,21 @@ class DenseAttentionLayer final : public AttentionLayer {
     accumulate_gradients(context, gradients);
   }
 
+  void exchange(AttentionLayer& other) override {
+    auto& from = dynamic_cast<DenseAttentionLayer&>(other);
+    std::swap<DenseAttentionRows>(*this, from);
+    std::swap<ProjectionRows>(q_, from.q_);
+    std::swap<ProjectionRows>(k_, from.k_);
+    std::swap<ProjectionRows>(v_, from.v_);
+  }
+
  private:
   // Queries, keys or values: a projection, perhaps a norm of each head, perhaps rotated.
-  struct Projection {
+  struct Projection : ProjectionRows {
     Linear linear;
     Norm norm;
     int64_t heads = 0;
     bool rotated = true;
-    OperandRows out, d_out;  // [n, heads * dim]: of attention; derivatives behind `linear`
-    Buffer low_buffer, d_buffer;
-    float* low = nullptr;  // [n, heads * dim]: before the norm, if there is one
-    float* d = nullptr;    // [n, heads * dim]
-    ColumnSums bias_sums, norm_sums;
   };
 
   void project(const Context& context, const Angles& angles, const Projection& p,
@@ -405,9 +430,6 @@ class DenseAttentionLayer final : public AttentionLayer {
   CausalAttention attention_;
   Projection q_, k_, v_;
   Linear o_proj_;
-  OperandRows out_, d_out_;  // [n, heads * dim]
-  Buffer log_sums_buffer_, deltas_buffer_;
-  float* log_sums_ = nullptr;  // [heads, n]
 };
 
 }  // namespace

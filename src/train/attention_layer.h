@@ -29,6 +29,8 @@ class AttentionLayer {
   // dx from dy and the x of the forward pass.
   virtual void backward(const Context& context, const Batch& batch, const Angles& angles,
                         const OperandRows& x, const OperandRows& dy, float* dx) = 0;
+  // Swaps what the passes keep with a layer of the same shape.
+  virtual void exchange(AttentionLayer& other) = 0;
 };
 
 // prefix: "model.layers.0.self_attn."

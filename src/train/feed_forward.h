@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "model/router.h"
@@ -58,7 +59,29 @@ struct ExpertStats {
   double balance = 0;         // the sequence-wise loss, before its weight
 };
 
-class MoeLayer {
+// What the passes of a layer with experts keep.
+struct MoeRows {
+  // Rows that one thread takes through one expert; the shared one, if expert is -1.
+  struct Task {
+    int64_t expert, first, count;
+  };
+  std::vector<float> frequencies_;  // [sequences, experts]: f of the balance loss
+  std::vector<double> shares_;      // [sequences, experts]: sums of P of the balance loss
+  std::vector<int32_t> chosen_;     // [n, k] ascending in a row
+  std::vector<float> weights_;      // [n, k]
+  std::vector<int64_t> offsets_;    // [experts + 1]
+  std::vector<int64_t> places_;     // [n, k]: where row and expert lie in the sorted order
+  std::vector<int32_t> row_of_;     // [n * k]: the row at a place
+  std::vector<float> sorted_weights_, sorted_d_weights_;  // [n * k]
+  std::vector<Task> tasks_;
+  FeedForwardRows routed_rows_, shared_rows_;
+  OperandRows sorted_, d_sorted_;  // [n * k, hidden]: inputs and derivatives by expert
+  Buffer scores_buffer_, d_scores_buffer_;
+  float* scores_ = nullptr;    // [n, experts]: after sigmoid or softmax
+  float* d_scores_ = nullptr;  // [n, experts]: of the logits
+};
+
+class MoeLayer : private MoeRows {
  public:
   MoeLayer(const model::ModelConfig& config, Parameters& parameters, const std::string& prefix);
 
@@ -73,14 +96,13 @@ class MoeLayer {
   void backward(const Context& context, const Batch& batch, float balance_weight, const float* x,
                 const OperandRows& rows, const OperandRows& dy, float* dx);
 
+  // Swaps what the passes keep, but for the stats, with a layer of the same shape.
+  void exchange(MoeLayer& other) { std::swap<MoeRows>(*this, other); }
+
   const ExpertStats& stats() const { return stats_; }
   Parameter* correction_bias() { return bias_; }
 
  private:
-  // Rows that one thread takes through one expert; the shared one, if expert is -1.
-  struct Task {
-    int64_t expert, first, count;
-  };
   void route(const Context& context, const float* x, int64_t n);
   void sort(int64_t n);
   void count_balance(const Context& context, const Batch& batch);
@@ -97,21 +119,7 @@ class MoeLayer {
   std::vector<FeedForward> experts_;
   FeedForward shared_;
   ExpertStats stats_;
-  std::vector<float> frequencies_;      // [sequences, experts]: f of the balance loss
-  std::vector<double> shares_;          // [sequences, experts]: sums of P of the balance loss
   std::vector<model::Router> routers_;  // by thread
-  std::vector<int32_t> chosen_;         // [n, k] ascending in a row
-  std::vector<float> weights_;          // [n, k]
-  std::vector<int64_t> offsets_;        // [experts + 1]
-  std::vector<int64_t> places_;         // [n, k]: where row and expert lie in the sorted order
-  std::vector<int32_t> row_of_;         // [n * k]: the row at a place
-  std::vector<float> sorted_weights_, sorted_d_weights_;  // [n * k]
-  std::vector<Task> tasks_;
-  FeedForwardRows routed_rows_, shared_rows_;
-  OperandRows sorted_, d_sorted_;  // [n * k, hidden]: inputs and derivatives by expert
-  Buffer scores_buffer_, d_scores_buffer_;
-  float* scores_ = nullptr;    // [n, experts]: after sigmoid or softmax
-  float* d_scores_ = nullptr;  // [n, experts]: of the logits
 };
 
 }  // namespace hadal::train

@@ -30,11 +30,15 @@ struct Network::Layer {
   std::unique_ptr<AttentionLayer> attention;
   FeedForward dense;
   std::unique_ptr<MoeLayer> moe;
-  // Kept by forward: the residual stream behind attention and behind the layer, both norms.
-  Buffer middle_buffer, out_buffer;
-  float* middle = nullptr;         // [n, hidden]
-  float* out = nullptr;            // [n, hidden]
-  OperandRows normed, ffn_normed;  // [n, hidden]
+  Buffer out_buffer;
+  float* out = nullptr;  // [n, hidden]: the residual stream behind the layer
+  // Kept by forward: the residual stream behind attention, both norms.
+  struct Kept {
+    Buffer middle_buffer;
+    float* middle = nullptr;         // [n, hidden]
+    OperandRows normed, ffn_normed;  // [n, hidden]
+  };
+  Kept kept;
   FeedForwardRows dense_rows;
 
   Layer(const model::ModelConfig& config, Parameters& parameters, const std::string& prefix,
@@ -49,6 +53,15 @@ struct Network::Layer {
     else
       dense =
           FeedForward(parameters, prefix + "mlp.", config.hidden_size, config.intermediate_size);
+  }
+
+  // Takes over the memory of what `other` keeps, which is lost there; what is not of the same shape
+  // stays.
+  void take(Layer& other) {
+    std::swap(kept, other.kept);
+    attention->exchange(*other.attention);
+    if (moe && other.moe) moe->exchange(*other.moe);
+    if (!moe && !other.moe) std::swap(dense_rows, other.dense_rows);
   }
 
   void load(const Context& context, const model::Layer& weights) {
@@ -184,29 +197,30 @@ void Network::forward_layer(const Context& context, const Rows& rows, Layer& lay
   const Timed timed(Part::norms);
   const Batch& batch = rows.batch;
   const int64_t n = batch.rows(), hidden = config_.hidden_size;
-  layer.normed.resize(operand_type(context), n, hidden);
-  layer.ffn_normed.resize(operand_type(context), n, hidden);
-  layer.middle = layer.middle_buffer.get(n * hidden);
+  layer.kept.normed.resize(operand_type(context), n, hidden);
+  layer.kept.ffn_normed.resize(operand_type(context), n, hidden);
+  layer.kept.middle = layer.kept.middle_buffer.get(n * hidden);
   layer.out = layer.out_buffer.get(n * hidden);
   each_chunk(context, n, [&](int64_t first, int64_t count, int64_t) {
-    normalise(context, layer.attention_norm, x, first, count, layer.normed,
+    normalise(context, layer.attention_norm, x, first, count, layer.kept.normed,
               thread_floats(0, count * hidden));
   });
-  layer.attention->forward(context, batch, angles(rows), layer.normed, x, layer.middle);
+  layer.attention->forward(context, batch, angles(rows), layer.kept.normed, x, layer.kept.middle);
   float* router_input = router_buffer_.get(n * hidden);
   each_chunk(context, n, [&](int64_t first, int64_t count, int64_t) {
-    normalise(context, layer.ffn_norm, layer.middle, first, count, layer.ffn_normed,
+    normalise(context, layer.ffn_norm, layer.kept.middle, first, count, layer.kept.ffn_normed,
               router_input + first * hidden);
   });
   if (layer.moe) {
-    layer.moe->forward(context, batch, router_input, layer.ffn_normed, layer.middle, layer.out);
+    layer.moe->forward(context, batch, router_input, layer.kept.ffn_normed, layer.kept.middle,
+                       layer.out);
     return;
   }
   const Timed dense(Part::feed_forward);
   layer.dense_rows.start(context, n, config_.intermediate_size);
   each_chunk(context, n, [&](int64_t first, int64_t count, int64_t) {
-    std::copy_n(layer.middle + first * hidden, count * hidden, layer.out + first * hidden);
-    layer.dense.forward(context, layer.ffn_normed.rows(first, count), layer.dense_rows, first,
+    std::copy_n(layer.kept.middle + first * hidden, count * hidden, layer.out + first * hidden);
+    layer.dense.forward(context, layer.kept.ffn_normed.rows(first, count), layer.dense_rows, first,
                         layer.out + first * hidden, true);
   });
 }
@@ -217,7 +231,7 @@ void Network::backward_feed_forward(const Context& context, const Rows& rows,
   const int64_t n = rows.batch.rows(), hidden = config_.hidden_size;
   if (layer.moe) {
     layer.moe->backward(context, rows.batch, weights.all * weights.balance,
-                        router_buffer_.get(n * hidden), layer.ffn_normed, d_rows_, d_normed_);
+                        router_buffer_.get(n * hidden), layer.kept.ffn_normed, d_rows_, d_normed_);
     return;
   }
   const Timed timed(Part::feed_backward);
@@ -227,8 +241,8 @@ void Network::backward_feed_forward(const Context& context, const Rows& rows,
                          d_normed_ + first * hidden, nullptr, nullptr);
   });
   std::vector<WeightGradient> gradients;
-  layer.dense.name_gradients(layer.ffn_normed.rows(0, n), d_rows_.rows(0, n), layer.dense_rows, 0,
-                             gradients);
+  layer.dense.name_gradients(layer.kept.ffn_normed.rows(0, n), d_rows_.rows(0, n), layer.dense_rows,
+                             0, gradients);
   accumulate_gradients(context, gradients);
 }
 
@@ -243,7 +257,7 @@ void Network::backward_layer(const Context& context, const Rows& rows, const Los
   each_chunk(context, n, [&](int64_t first, int64_t count, int64_t) {
     d_rows_.set_rows(context, first, count, d + first * hidden);
     if (layer.moe)  // the router's input once more
-      layer.ffn_norm.forward(context, layer.middle + first * hidden, hidden, count,
+      layer.ffn_norm.forward(context, layer.kept.middle + first * hidden, hidden, count,
                              router_input + first * hidden, hidden);
   });
   backward_feed_forward(context, rows, weights, layer);
@@ -257,8 +271,9 @@ void Network::backward_layer(const Context& context, const Rows& rows, const Los
     });
     norm_sums_.add_to(context, norm.weight().gradient);
   };
-  norm_backward(layer.ffn_norm, layer.middle);
-  layer.attention->backward(context, rows.batch, angles(rows), layer.normed, d_rows_, d_normed_);
+  norm_backward(layer.ffn_norm, layer.kept.middle);
+  layer.attention->backward(context, rows.batch, angles(rows), layer.kept.normed, d_rows_,
+                            d_normed_);
   norm_backward(layer.attention_norm, x);
 }
 
@@ -428,9 +443,10 @@ Losses Network::step(const Context& context, const Batch& batch, const LossWeigh
   float* x = x_buffer_.get(n * hidden);
   embed(context, batch.tokens, x);
   const float* in = x;
-  for (auto& layer : layers_) {
-    forward_layer(context, rows_, *layer, in);
-    in = layer->out;
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    if (recompute_ && i > 0) layers_[i]->take(*layers_[i - 1]);
+    forward_layer(context, rows_, *layers_[i], in);
+    in = layers_[i]->out;
   }
   float* final_hidden = final_buffer_.get(n * hidden);
   each_chunk(context, n, [&](int64_t first, int64_t count, int64_t) {
@@ -455,8 +471,14 @@ Losses Network::step(const Context& context, const Batch& batch, const LossWeigh
   if (!gradients) return losses;
   float* d = d_final;
   final_norm_backward(context, final_norm_, in, n, d);
-  for (size_t i = layers_.size(); i-- > 0;)
-    backward_layer(context, rows_, weights, *layers_[i], i > 0 ? layers_[i - 1]->out : x, d);
+  for (size_t i = layers_.size(); i-- > 0;) {
+    const float* before = i > 0 ? layers_[i - 1]->out : x;
+    if (recompute_ && i + 1 < layers_.size()) {
+      layers_[i]->take(*layers_[i + 1]);
+      forward_layer(context, rows_, *layers_[i], before);
+    }
+    backward_layer(context, rows_, weights, *layers_[i], before, d);
+  }
   embed_backward(context, batch.tokens, d);
   return losses;
 }

@@ -47,6 +47,11 @@ class Network {
   // with F32 sums, as a BF16 checkpoint is served.
   void refresh(const Context& context);
 
+  // Layers keep nothing for the backward pass but what lies between them; it computes each anew.
+  // The same bits for a third more arithmetic, with activations of one layer (and the MTP layer)
+  // instead of all.
+  void set_recompute(bool recompute) { recompute_ = recompute; }
+
   // Loss of a batch and, if wanted, its gradients added to the parameters'.
   Losses step(const Context& context, const Batch& batch, const LossWeights& weights,
               bool gradients);
@@ -91,6 +96,7 @@ class Network {
   Norm final_norm_;
   std::vector<std::unique_ptr<Layer>> layers_;
   std::unique_ptr<Mtp> mtp_;
+  bool recompute_ = false;
   Rows rows_;
   Buffer x_buffer_, final_buffer_, d_final_buffer_;
   // What layers and heads need for a moment only.

@@ -13,9 +13,10 @@
 namespace hadal::train {
 
 struct TrainOptions {
-  uint64_t seed = 1;    // of the first weights and of the data's order
-  int64_t steps = 0;    // a run has so many steps, or
-  double budget_s = 0;  // lasts so long by the clock, if not 0: the schedule goes by it, too
+  uint64_t seed = 1;       // of the first weights and of the data's order
+  int64_t steps = 0;       // a run has so many steps, or
+  double budget_s = 0;     // lasts so long by the clock, if not 0: the schedule goes by it, too
+  bool recompute = false;  // Network::set_recompute
   model::Precision precision = model::Precision::native;  // native: BF16 operands; or f32
 
   // Data. rows and length of `data` are a step's; seed is the run's. From the share `late_from` of

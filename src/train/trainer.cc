@@ -29,6 +29,7 @@ Trainer::Trainer(const model::ModelConfig& config, TrainOptions options, ThreadP
       context_{kernels::active(), pool, options_.precision},
       network_(config, options_.lora),
       optimizer_(network_.parameters(), network_.config(), options_.optimizer) {
+  network_.set_recompute(options_.recompute);
   options_.data.seed = options_.seed;
   open_stream();
   const data::Vocabulary& vocabulary = stream_->vocabulary();

@@ -34,6 +34,35 @@ TEST_P(Step, SameBitsWhateverTheThreadsAndWhatCameBefore) {
   EXPECT_EQ(gradients(network, together, batch_of(lengths)), expected);
 }
 
+TEST_P(Step, SameBitsWhenLayersAreComputedAgain) {
+  ThreadPool pool(2);
+  const Context context{kernels::active(), pool, GetParam()};
+  for (const bool compressed : {true, false}) {
+    model::ModelConfig config = small_config();
+    config.layers = 4;
+    if (!compressed) {  // Qwen's attention and no experts
+      config.architecture = model::Architecture::qwen3;
+      config.kv_lora_rank = config.q_lora_rank = config.experts = config.mtp_layers = 0;
+      config.head_dim = 32;
+      config.qk_norm = true;
+      config.attention_bias = true;
+    }
+    Network keeping(config), again(config);
+    again.set_recompute(true);
+    for (Network* network : {&keeping, &again}) {
+      set_random(*network);
+      network->refresh(context);
+    }
+    for (const std::vector<int64_t>& documents : {lengths, {9, 130, 2}})
+      EXPECT_EQ(gradients(again, context, batch_of(documents)),
+                gradients(keeping, context, batch_of(documents)));
+    EXPECT_EQ(again.step(context, batch_of(lengths), {}, false).total,
+              keeping.step(context, batch_of(lengths), {}, false).total);
+    for (size_t i = 0; i < keeping.moe_layers().size(); ++i)
+      EXPECT_EQ(again.moe_layers()[i]->stats().load, keeping.moe_layers()[i]->stats().load);
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Precisions, Step,
                          testing::Values(model::Precision::f32, model::Precision::native),
                          [](const auto& given) {
