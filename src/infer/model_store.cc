@@ -82,9 +82,13 @@ bool read_entry(const fs::path& path, StoredModel& found) {
     if (!fs::exists(path / "config.json", error)) return false;
     found.name = path.filename().string();
     found.kind = "hf";
-    for (const auto& entry : fs::directory_iterator(path, error))
-      if (entry.is_regular_file(error)) found.bytes += bytes_of(entry.path());
-    return true;
+    bool has_weights = false;  // a configuration alone is a recipe, or a download that goes on
+    for (const auto& entry : fs::directory_iterator(path, error)) {
+      if (!entry.is_regular_file(error)) continue;
+      found.bytes += bytes_of(entry.path());
+      has_weights |= entry.path().extension() == ".safetensors";
+    }
+    return has_weights;
   }
   if (path.extension() != ".gguf" || !fs::is_regular_file(path, error)) return false;
   found.name = path.stem().string();

@@ -31,6 +31,7 @@ class ModelStore : public testing::Test {
     write(own_ / "empty" / "readme", 3);
     write(shipped_ / "both.gguf", 12);  // hidden by the one above
     write(shipped_ / "seed.gguf", 13);
+    write(shipped_ / "recipe" / "config.json", 5);  // without weights: no model
     folders_ = {
         {(root_ / "missing").string(), false}, {own_.string(), false}, {shipped_.string(), true}};
   }
