@@ -67,7 +67,8 @@ struct Rows {
   const void* data;
   int64_t count;
   int64_t stride;  // elements between positions
-  // Where as many rows of the kind lie that are read next: for fetching ahead; or null.
+  // Where as many rows of the kind lie that are read next, or null: scores fetch those of even
+  // index ahead, values the others.
   const void* follow = nullptr;
 };
 

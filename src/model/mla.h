@@ -37,6 +37,10 @@ class Mla {
     int64_t slot;
     int64_t first_page, pages;
   };
+  // Spans times groups of heads, and what the same thread probably takes after them.
+  struct SpanTasks {
+    int64_t begin, end, after;
+  };
   // What one thread needs while it works on a head.
   struct Scratch {
     Buffer latents, prepared, keys, values, state, row;
@@ -80,7 +84,8 @@ class Mla {
                     int64_t end_slot);
   void attend_span(const Batch& batch, const KvCache& cache, int64_t layer, int64_t span,
                    int64_t first_head, int64_t heads, std::span<const std::byte> follow);
-  void attend_spans(const Batch& batch, const KvCache& cache, int64_t layer, bool bf16);
+  void attend_spans(const Batch& batch, const KvCache& cache, int64_t layer, const SpanTasks& part,
+                    bool bf16, Scratch& scratch);
   void attend_span_bf16(const Batch& batch, const KvCache& cache, int64_t layer, int64_t span,
                         int64_t first_head, int64_t heads, std::span<const std::byte> follow,
                         Scratch& scratch);

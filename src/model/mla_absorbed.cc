@@ -17,8 +17,10 @@ namespace {
 // Heads that one task brings over the cache: they share each entry that it reads.
 constexpr int64_t heads_per_task = 16;
 constexpr int64_t heads_per_bf16_task = 128;
-// Pages, about, that a thread takes at a time: small ones (of 16 KiB and less) in turn, so that all
-// threads end together.
+// Rows for each thread that are cut into spans, of many rows.
+constexpr int64_t rows_cut = 2;
+// Pages, about, that a thread takes of such a row at a time; of small ones fewer, since fetching
+// the first of them matters less than ending together.
 constexpr int64_t pages_together = 16, small_pages_together = 4;
 constexpr int64_t small_page_bytes = 16 << 10;
 constexpr int64_t spans_max = pieces_max;
@@ -133,44 +135,63 @@ void Mla::attend_slots(const Batch& batch, const KvCache& cache, int64_t layer, 
   span_out_ = span_buffer_.get(spans * heads * config_.kv_lora_rank);
   span_state_ = state_buffer_.get(spans * heads * 2);
   const bool bf16 = attends_bf16(context_, cache);
-  attend_spans(batch, cache, layer, bf16);
-  constexpr int64_t merges_together = 4;
-  context_.pool.parallel_for(
-      (end_slot - first_slot) * heads, merges_together, [&](int64_t begin, int64_t end, int) {
-        for (int64_t task = begin; task < end; ++task)
-          merge_spans(first_slot + task / heads, task / heads, task % heads, bf16);
-      });
-}
-
-// A thread takes neighbouring spans, so that it knows what it will read next; behind them, what it
-// will probably take next.
-void Mla::attend_spans(const Batch& batch, const KvCache& cache, int64_t layer, bool bf16) {
   const int64_t heads_once = bf16 ? heads_per_bf16_task : heads_per_task;
-  const int64_t groups = (config_.heads + heads_once - 1) / heads_once;
-  const int64_t tasks = static_cast<int64_t>(spans_.size()) * groups;
+  const int64_t groups = (heads + heads_once - 1) / heads_once;
   const int64_t threads = context_.pool.threads();
+  // Most of many rows are walked and merged each by one thread; the last ones are cut into spans,
+  // so that all threads end together.
+  const int64_t rows = end_slot - first_slot;
+  const int64_t whole = std::max<int64_t>(0, rows - rows_cut * threads);
+  const int64_t first_cut = first_spans_[static_cast<size_t>(whole)];
+  const int64_t tasks = spans * groups, first_task = first_cut * groups;
   const bool small = cache.layer_page_bytes() <= small_page_bytes;
   const int64_t pages = small ? small_pages_together : pages_together;
-  const int64_t together =
-      std::clamp<int64_t>(pages / spans_.front().pages, 1, (tasks - 1) / threads + 1);
+  const int64_t together = std::clamp<int64_t>(pages / spans_[static_cast<size_t>(first_cut)].pages,
+                                               1, (tasks - first_task - 1) / threads + 1);
+  const int64_t pieces = (tasks - first_task + together - 1) / together;
+  const auto row_task = [&](int64_t row) {
+    return first_spans_[static_cast<size_t>(std::min(row, rows))] * groups;
+  };
   for (Scratch& scratch : scratch_) scratch.packed_slot = -1;
-  context_.pool.parallel_for(tasks, together, [&](int64_t begin, int64_t end, int thread) {
-    for (int64_t task = begin; task < end; ++task) {
-      const int64_t head = task % groups * heads_once;
-      const int64_t heads = std::min(heads_once, config_.heads - head);
-      const int64_t after = task + 1 < end ? task + 1 : end + (threads - 1) * together;
-      std::span<const std::byte> follow;
-      if (after < tasks) {
-        const Span& next = spans_[static_cast<size_t>(after / groups)];
-        follow = page_bytes(cache, layer, segment_of(batch, next), next.first_page);
-      }
-      if (bf16)
-        attend_span_bf16(batch, cache, layer, task / groups, head, heads, follow,
-                         scratch_[static_cast<size_t>(thread)]);
-      else
-        attend_span(batch, cache, layer, task / groups, head, heads, follow);
+  context_.pool.parallel_for(whole + pieces, 1, [&](int64_t begin, int64_t end, int thread) {
+    for (int64_t unit = begin; unit < end; ++unit) {
+      const int64_t task = first_task + (unit - whole) * together;
+      const SpanTasks part =
+          unit < whole
+              ? SpanTasks{row_task(unit), row_task(unit + 1), row_task(unit + threads)}
+              : SpanTasks{task, std::min(task + together, tasks), task + threads * together};
+      attend_spans(batch, cache, layer, part, bf16, scratch_[static_cast<size_t>(thread)]);
+      for (int64_t head = 0; unit < whole && head < heads; ++head)
+        merge_spans(first_slot + unit, unit, head, bf16);
     }
   });
+  constexpr int64_t merges_together = 4;
+  context_.pool.parallel_for((rows - whole) * heads, merges_together,
+                             [&](int64_t begin, int64_t end, int) {
+                               for (int64_t task = begin; task < end; ++task) {
+                                 const int64_t row = whole + task / heads;
+                                 merge_spans(first_slot + row, row, task % heads, bf16);
+                               }
+                             });
+}
+
+// Neighbouring spans, so that what is read next is known; behind them, what is probably read next.
+void Mla::attend_spans(const Batch& batch, const KvCache& cache, int64_t layer,
+                       const SpanTasks& part, bool bf16, Scratch& scratch) {
+  const int64_t heads_once = bf16 ? heads_per_bf16_task : heads_per_task;
+  const int64_t groups = (config_.heads + heads_once - 1) / heads_once;
+  for (int64_t task = part.begin; task < part.end; ++task) {
+    const int64_t head = task % groups * heads_once;
+    const int64_t heads = std::min(heads_once, config_.heads - head);
+    const auto after = static_cast<size_t>((task + 1 < part.end ? task + 1 : part.after) / groups);
+    std::span<const std::byte> follow;
+    if (after < spans_.size())
+      follow = page_bytes(cache, layer, segment_of(batch, spans_[after]), spans_[after].first_page);
+    if (bf16)
+      attend_span_bf16(batch, cache, layer, task / groups, head, heads, follow, scratch);
+    else
+      attend_span(batch, cache, layer, task / groups, head, heads, follow);
+  }
 }
 
 // The queries of some heads of a row, on a span.

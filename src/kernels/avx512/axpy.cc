@@ -41,7 +41,11 @@ HADAL_OP void accumulate(Weights weights, const Rows& values, int64_t c, int lan
       sum[q][v] = v + 1 < V || lanes == 16 ? load_floats(from) : load_floats_first(from, lanes);
     }
   }
+  const int64_t row_bytes = values.stride * (type == Type::F32 ? 4 : 2);
+  const auto* follow = c == 0 ? static_cast<const char*>(values.follow) : nullptr;
   for (int64_t j = 0; j < values.count; ++j) {
+    if (follow != nullptr && j % 2 != 0)
+      for (int64_t i = 0; i < row_bytes; i += 64) prefetch_near(follow + j * row_bytes + i);
     Floats value[V];
 #pragma GCC unroll 8
     for (int v = 0; v < V; ++v)

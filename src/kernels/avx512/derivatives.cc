@@ -102,7 +102,7 @@ float softmax_scaled(float* x, int64_t n, float scale, float* top) {
   const Floats minus_top = set_floats(-*top);
   Floats sum = zero_floats();
   vectors(n, [&](int64_t i, int count) __attribute__((always_inline)) {
-    const Floats e = exp16(fma(factor, get(x + i, count), minus_top));
+    const Floats e = exp16_below_80(fma(factor, get(x + i, count), minus_top));
     put(x + i, count, e);
     sum = count == 16 ? add_floats(sum, e) : blend_floats(lanes(count), sum, add_floats(sum, e));
   });

@@ -84,7 +84,8 @@ HADAL_OP void add_products(const float* const* q, const char* const* key, int64_
 template <Type type>
 void four_queries(const float* q, int64_t q_stride, const Rows& keys, const char* follow,
                   int64_t width, float scale, float* s, int64_t s_stride) {
-  const int64_t row_bytes = keys.stride * (type == Type::F32 ? 4 : 2);
+  constexpr int64_t bytes = type == Type::F32 ? 4 : 2;
+  const int64_t row_bytes = keys.stride * bytes;
   const float* queries[group];
 #pragma GCC unroll 4
   for (int t = 0; t < group; ++t) queries[t] = q + t * q_stride;
@@ -100,9 +101,6 @@ void four_queries(const float* q, int64_t q_stride, const Rows& keys, const char
         const int64_t position = at + r < keys.count ? at + r : at;
         key[r] = static_cast<const char*>(keys.data) + position * row_bytes;
       }
-      if (follow != nullptr)
-        for (int64_t i = 0; i < group * row_bytes; i += 64)
-          prefetch_near(follow + at * row_bytes + i);
       Floats sum[group][group];
 #pragma GCC unroll 4
       for (int r = 0; r < group; ++r) {
@@ -110,7 +108,13 @@ void four_queries(const float* q, int64_t q_stride, const Rows& keys, const char
         for (int t = 0; t < group; ++t) sum[r][t] = zero_floats();
       }
       int64_t c = 0;
-      for (; c + 16 <= width; c += 16) add_products<type>(queries, key, c, 16, sum);
+      for (; c + 16 <= width; c += 16) {
+        if (follow != nullptr && c * bytes % 64 == 0) {
+          prefetch_near(follow + at * row_bytes + c * bytes);
+          prefetch_near(follow + (at + 2) * row_bytes + c * bytes);
+        }
+        add_products<type>(queries, key, c, 16, sum);
+      }
       if (c < width) add_products<type>(queries, key, c, static_cast<int>(width - c), sum);
       scores[j / group] = mul_floats(set_floats(scale), add_lanes(sum));
     }
