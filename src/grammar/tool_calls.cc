@@ -1,6 +1,8 @@
 #include "grammar/tool_calls.h"
 
+#include <algorithm>
 #include <deque>
+#include <functional>
 #include <string_view>
 #include <utility>
 
@@ -141,7 +143,6 @@ class ToolCallWriter {
   StateId text(StateId from, const Form& form, StateId end);
   void add_calls(StateId from, const Form& form, bool parallel, StateId to);
   void add_response(StateId from, const std::string& schema, StateId to);
-  bool is_expressible(CallableTool tool) const;
   void add_tools(const std::vector<CallableTool>& tools, const Form& form);
   void add_arguments(StateId from, const std::string& schema, const Form& form, StateId to);
   void add_parameters(Source& own, StateId from, const Demands& demands, StateId to);
@@ -234,26 +235,13 @@ void ToolCallWriter::add_response(StateId from, const std::string& schema, State
   own.writer.finish();
 }
 
-// Whether the arguments can be held to the schema.
-bool ToolCallWriter::is_expressible(CallableTool tool) const {
-  tool.strict = true;
-  try {
-    tool_call_grammar(tokenizer_, generation_, {tool}, {.required = true});
-    return true;
-  } catch (const Error&) {
-    return false;
-  }
-}
-
 void ToolCallWriter::add_tools(const std::vector<CallableTool>& tools, const Form& form) {
   call_ = builder_.add_rule("call");
   const StateId behind = builder_.add_state();
   for (const CallableTool& tool : tools) {
     const StateId named = put(builder_.literal(builder_.start(call_), tool.name), form.name_end);
-    const bool is_held = tool.strict || is_expressible(tool);
     try {
-      add_arguments(named, is_held ? object_schema(tool.parameters) : R"({"type":"object"})", form,
-                    behind);
+      add_arguments(named, object_schema(tool.parameters), form, behind);
     } catch (const SchemaError& error) {
       throw SchemaError(tool.path + error.path(), error.reason());
     }
@@ -351,11 +339,45 @@ Grammar ToolCallWriter::write(const std::vector<CallableTool>& tools,
   return builder_.compile(root, 2 * json_depth_max);
 }
 
+constexpr const char* any_object = R"({"type":"object"})";
+
+// Whether arguments can be held to the schema.
+bool is_expressible(const tokenizer::Tokenizer& tokenizer, Generation generation,
+                    const CallableTool& tool) {
+  try {
+    ToolCallWriter(tokenizer, generation).write({tool}, {.required = true});
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+// Lets the larger half of the schemas go that need not be kept to; false if there is none.
+bool loosen(std::vector<CallableTool>& tools) {
+  std::vector<CallableTool*> held;
+  for (CallableTool& tool : tools)
+    if (!tool.strict && tool.parameters != any_object) held.push_back(&tool);
+  std::ranges::stable_sort(held, std::greater(),
+                           [](const CallableTool* tool) { return tool->parameters.size(); });
+  held.resize((held.size() + 1) / 2);
+  for (CallableTool* tool : held) tool->parameters = any_object;
+  return !held.empty();
+}
+
 }  // namespace
 
 Grammar tool_call_grammar(const tokenizer::Tokenizer& tokenizer, Generation generation,
                           const std::vector<CallableTool>& tools, const ToolCallOptions& options) {
-  return ToolCallWriter(tokenizer, generation).write(tools, options);
+  std::vector<CallableTool> held = tools;
+  for (CallableTool& tool : held)
+    if (!tool.strict && !is_expressible(tokenizer, generation, tool)) tool.parameters = any_object;
+  while (true) {
+    try {
+      return ToolCallWriter(tokenizer, generation).write(held, options);
+    } catch (const Error& error) {  // each schema would do, but all of them are too large
+      if (error.kind() != ErrorKind::limit || !loosen(held)) throw;
+    }
+  }
 }
 
 }  // namespace hadal::grammar

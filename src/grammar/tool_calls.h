@@ -16,7 +16,8 @@ namespace hadal::grammar {
 struct CallableTool {
   std::string name;
   std::string parameters;  // JSON schema of an object
-  // false: where the schema asks for what no grammar can promise, any object will do.
+  // false: where the schema asks for what no grammar can promise, or all schemas together become
+  // too large, any object will do.
   bool strict = false;
   std::string path;  // where the request has the schema, for messages
 };

@@ -294,6 +294,31 @@ TEST(ToolCalls, SchemasThatCannotBeKeptToAreErrorsOnlyIfStrict) {
   constraint_for(dsml, {{"f", quoted, false, "p"}}, {});
 }
 
+TEST(ToolCalls, ManyLargeSchemasAreKeptToAsFarAsThereIsRoom) {
+  Json schema = {{"type", "object"}, {"additionalProperties", false}};
+  for (int i = 0; i < 20; ++i)
+    schema["properties"][fmt::format("part_{}", i)] =
+        Json::parse(R"({"type":"array","items":{"type":"string","enum":["north","south","west"]},
+                        "maxItems":20})");
+  const std::string large = schema.dump();
+  for (const Model& model : models) {
+    SCOPED_TRACE(generation_name(model.generation));
+    std::vector<CallableTool> tools = {
+        {"small", R"({"properties":{"x":{"type":"null"}}})", false, ""}};
+    for (int i = 1; i < 128; ++i) tools.push_back({fmt::format("f{}", i), large, false, ""});
+    const auto constraint = constraint_for(model, tools, {.required = true});
+    const auto taken = [&](const char* name, const char* arguments) {
+      return take(model, constraint, answer(model, "", {{"1", name, arguments}}));
+    };
+    EXPECT_EQ(taken("f1", R"({"other": 1})"), Taken::whole);
+    EXPECT_EQ(taken("small", R"({"x": null})"), Taken::whole);
+    EXPECT_NE(taken("small", R"({"x": 1})"), Taken::whole);
+    for (CallableTool& tool : tools) tool.strict = true;
+    EXPECT_NE(error_of([&] { constraint_for(model, tools, {}); }).find("states"),
+              std::string::npos);
+  }
+}
+
 TEST(ToolCalls, ModelsWithoutAFormForThem) {
   const std::vector<CallableTool> tools = {{"f", "", false, ""}};
   EXPECT_EQ(error_of([&] { constraint_for({Generation::v2, ""}, tools, {}); }),
