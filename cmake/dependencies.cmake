@@ -10,4 +10,6 @@ pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
 pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET libzstd)
 find_path(TOMLPLUSPLUS_INCLUDE toml++/toml.h REQUIRED)  # libtomlplusplus-dev
 find_package(OpenSSL REQUIRED)
+set(MPI_CXX_SKIP_MPICXX ON)
+find_package(MPI QUIET COMPONENTS CXX)  # libopenmpi-dev; optional: training by several processes
 find_path(BOOST_INCLUDE boost/beast/http/parser.hpp REQUIRED)  # libboost1.81-dev

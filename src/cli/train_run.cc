@@ -3,7 +3,10 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <memory>
+#include <numeric>
 #include <optional>
+#include <span>
 #include <sstream>
 
 #include <fmt/core.h>
@@ -23,6 +26,7 @@
 #include "infer/tokenizer_file.h"
 #include "train/gradients.h"
 #include "train/plan.h"
+#include "train/ranks.h"
 #include "train/trainer.h"
 
 namespace hadal::cli {
@@ -94,14 +98,23 @@ class Metrics {
   std::ofstream out_;
 };
 
+// One a core, shared with the ranks on this machine, unless mpirun has bound them to cores.
+int threads_of(const train::Ranks& ranks, const Globals& globals) {
+  if (globals.threads > 0 || ranks.size() == 1) return globals.threads;
+  const int allowed = ThreadPool().threads(), here = ranks.on_this_machine();
+  const int online = static_cast<int>(::sysconf(_SC_NPROCESSORS_ONLN));
+  return allowed * here <= online ? allowed : std::max(1, online / here);
+}
+
 class Run {
  public:
-  Run(TrainSettings settings, const Globals& globals)
-      : pool_(globals.threads),
+  Run(TrainSettings settings, const Globals& globals, train::Ranks& ranks)
+      : pool_(threads_of(ranks, globals)),
+        ranks_(ranks),
         settings_(std::move(settings)),
         globals_(globals),
         model_(open_train_model(settings_)),
-        trainer_(model_.config, settings_.train, pool_),
+        trainer_(model_.config, settings_.train, pool_, ranks),
         flops_(train::flops_per_token(model_.config, settings_.train.data.length,
                                       static_cast<bool>(settings_.train.lora))) {}
 
@@ -112,9 +125,6 @@ class Run {
       fail(ErrorKind::usage,
            "{} has checkpoints: --resume goes on from the newest, or choose another run.out",
            settings_.out);
-    std::error_code error;
-    fs::create_directories(settings_.out, error);
-    if (error) fail(ErrorKind::file, "cannot make {}: {}", settings_.out, error.message());
     if (!resume_newest(checkpoints)) {
       if (model_.weights != nullptr)
         trainer_.start(*model_.weights);
@@ -122,21 +132,21 @@ class Run {
         trainer_.start();
     }
     if (!settings_.train.lora) model_.weights.reset();
-    const std::string text = settings_.train.settings;
-    OutputFile copy(settings_.out + "/settings.txt", true);
-    copy.write(text.data(), text.size());
-    copy.commit();
-    metrics_.emplace(settings_.out + "/metrics.jsonl", trainer_.state().step);
-    samples_.emplace(settings_.out + "/samples.jsonl", trainer_.state().step);
-    peak_ = machine_peak(settings_, pool_);
+    if (ranks_.is_first()) open_files();
+    std::vector<double> peaks(static_cast<size_t>(ranks_.size()));
+    peaks[static_cast<size_t>(ranks_.rank())] = machine_peak(settings_, pool_);
+    ranks_.sum(peaks);
+    peak_ = std::accumulate(peaks.begin(), peaks.end(), 0.0);
   }
 
   void loop() {
     while (!trainer_.done()) {
       const train::StepReport report = trainer_.step();
-      metrics_->write(line_of(report));
-      show(report);
-      const bool stop = interrupted();
+      if (ranks_.is_first()) {
+        metrics_->write(line_of(report));
+        show(report);
+      }
+      const bool stop = is_asked_to_stop();
       if (!stop && !trainer_.done() && !trainer_.checkpoint_due()) continue;
       const std::string path = trainer_.checkpoint(settings_.out);
       if (stop) {
@@ -145,14 +155,33 @@ class Run {
              "stopped behind step {}; {} is written, `hadal train --resume` goes on from it",
              report.step, path);
       }
-      write_samples(path);
+      if (ranks_.is_first()) write_samples(path);
     }
     end_line();
     trainer_.export_model(settings_.out + "/model");
-    finish();
+    if (ranks_.is_first()) finish();
   }
 
  private:
+  void open_files() {
+    std::error_code error;
+    fs::create_directories(settings_.out, error);
+    if (error) fail(ErrorKind::file, "cannot make {}: {}", settings_.out, error.message());
+    const std::string text = settings_.train.settings;
+    OutputFile copy(settings_.out + "/settings.txt", true);
+    copy.write(text.data(), text.size());
+    copy.commit();
+    metrics_.emplace(settings_.out + "/metrics.jsonl", trainer_.state().step);
+    samples_.emplace(settings_.out + "/samples.jsonl", trainer_.state().step);
+  }
+
+  // Whether any of the ranks has been.
+  bool is_asked_to_stop() {
+    int64_t asked = interrupted() ? 1 : 0;
+    ranks_.sum(std::span(&asked, 1));
+    return asked > 0;
+  }
+
   // The newest checkpoint that can be read.
   bool resume_newest(const std::vector<std::string>& checkpoints) {
     for (size_t i = checkpoints.size(); i-- > 0;) {
@@ -163,7 +192,7 @@ class Run {
           const format::LoadedFiles files = format::load_model(checkpoints[i]);
           trainer_.resume(checkpoints[i], *files.model);
         }
-        fmt::print(stderr, "going on from {}\n", checkpoints[i]);
+        if (ranks_.is_first()) fmt::print(stderr, "going on from {}\n", checkpoints[i]);
         return true;
       } catch (const Error& error) {
         if (i == 0 || error.kind() == ErrorKind::usage) throw;
@@ -261,6 +290,7 @@ class Run {
   }
 
   ThreadPool pool_;
+  train::Ranks& ranks_;
   TrainSettings settings_;
   const Globals& globals_;
   TrainModel model_;
@@ -294,7 +324,8 @@ TrainModel open_train_model(TrainSettings& settings) {
 
 void run_training(TrainSettings settings, bool resume, const Globals& globals) {
   stop_on_sigterm();
-  Run run(std::move(settings), globals);
+  const std::unique_ptr<train::Ranks> ranks = train::join_ranks();
+  Run run(std::move(settings), globals, *ranks);
   run.begin(resume);
   run.loop();
 }

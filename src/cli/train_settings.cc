@@ -142,6 +142,8 @@ void add_data_keys(std::vector<Key>& keys) {
        [](const Value& v, Reading& r) {
          r.settings.train.part_rows = v.integer(1, int64_t{1} << 20);
        }},
+      {"data.shards",
+       [](const Value& v, Reading& r) { r.settings.train.shards = v.integer(0, 4096); }},
       {"data.late_from",
        [](const Value& v, Reading& r) { r.settings.train.late_from = v.number(0, 1); }},
       {"data.late_weights",

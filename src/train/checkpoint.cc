@@ -123,8 +123,8 @@ void fill_model(const NewFolder& folder, const Parameters& parameters, const Mod
 }
 
 // What is kept beside the model: the optimizer's state, and adapters, which the model has merged.
-std::vector<Optimizer::State> resumed_state(Parameters& parameters, Optimizer& optimizer) {
-  std::vector<Optimizer::State> out = optimizer.state();
+std::vector<Optimizer::State> resumed_state(Parameters& parameters,
+                                            std::vector<Optimizer::State> out) {
   for (Parameter& p : parameters.list())
     if (p.is_adapter) out.push_back({p.name, p.shape, p.value, p.size()});
   return out;
@@ -154,11 +154,12 @@ void write_model(const std::string& folder, const Parameters& parameters, const 
 }
 
 void write_checkpoint(const std::string& folder, Parameters& parameters, const ModelFiles& files,
-                      Optimizer& optimizer, const TrainState& state) {
+                      const std::vector<Optimizer::State>& moments, int64_t optimizer_steps,
+                      const TrainState& state) {
   NewFolder out(folder);
   fill_model(out, parameters, files, false);
   std::vector<format::SafetensorsTensor> tensors;
-  for (const Optimizer::State& s : resumed_state(parameters, optimizer))
+  for (const Optimizer::State& s : resumed_state(parameters, moments))
     tensors.push_back({s.name, format::Dtype::F32, s.shape, bytes_of(s.data, s.size)});
   format::write_safetensors(out.file("optimizer.safetensors"), tensors, true);
   const json text = {{"version", 1},
@@ -167,7 +168,7 @@ void write_checkpoint(const std::string& folder, Parameters& parameters, const M
                      {"tokens", state.tokens},
                      {"skipped", state.skipped},
                      {"seconds", state.seconds},
-                     {"optimizer_steps", optimizer.steps()},
+                     {"optimizer_steps", optimizer_steps},
                      {"data", state.data},
                      {"base", state.base},
                      {"settings", state.settings}};
@@ -194,6 +195,7 @@ void read_tensors(const std::string& path, const std::vector<Optimizer::State>& 
   for (auto& tensor : format::parse_safetensors(file.bytes(), path))
     tensors.emplace(tensor.name, tensor);
   for (const Optimizer::State& s : wanted) {
+    if (s.data == nullptr) continue;  // another rank's
     const auto found = tensors.find(s.name);
     if (found == tensors.end())
       fail(ErrorKind::format,
@@ -236,7 +238,7 @@ TrainState read_checkpoint(const std::string& folder, Parameters& parameters,
   if (state.step < 0 || state.tokens < 0 || state.skipped < 0 || state.seconds < 0)
     fail(ErrorKind::format, "{}: a negative count", path);
   optimizer.set_steps(object.integer("optimizer_steps"));
-  read_tensors(folder + "/optimizer.safetensors", resumed_state(parameters, optimizer));
+  read_tensors(folder + "/optimizer.safetensors", resumed_state(parameters, optimizer.state()));
   return state;
 }
 

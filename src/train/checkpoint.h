@@ -38,9 +38,11 @@ struct ModelFiles {
 // and leaves what was there.
 void write_model(const std::string& folder, const Parameters& parameters, const ModelFiles& files,
                  bool bf16);
-// The same with optimizer.safetensors, which has adapters too, and training.json.
+// The same with optimizer.safetensors, which has adapters too, and training.json. moments: all of
+// the optimizer's state.
 void write_checkpoint(const std::string& folder, Parameters& parameters, const ModelFiles& files,
-                      Optimizer& optimizer, const TrainState& state);
+                      const std::vector<Optimizer::State>& moments, int64_t optimizer_steps,
+                      const TrainState& state);
 // Removes all but the newest `keep`, and what interrupted writing has left.
 void remove_old_checkpoints(const std::string& folder, int64_t keep);
 

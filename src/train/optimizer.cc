@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "base/error.h"
 
@@ -55,16 +56,18 @@ int64_t muon_block_rows(const model::ModelConfig& config, const Parameter& param
 }
 
 Optimizer::Optimizer(Parameters& parameters, const model::ModelConfig& config,
-                     const OptimizerOptions& options)
-    : options_(options) {
-  int64_t size = 0;
+                     const OptimizerOptions& options, Ranks& ranks)
+    : options_(options), ranks_(ranks) {
   for (Parameter& p : parameters.list()) {
     if (!p.has_gradient) continue;
     const Kind kind = kind_of(p);
-    const bool muon = options.muon && kind == Kind::matrix;
-    items_.push_back({&p, kind, muon});
-    size += padded(p.size()) * ((muon ? 1 : 2) + (averages() ? 1 : 0));
+    items_.push_back({&p, kind, options.muon && kind == Kind::matrix});
   }
+  choose_owners();
+  int64_t size = 0;
+  for (const Item& item : items_)
+    if (is_mine(item))
+      size += padded(item.parameter->size()) * ((item.muon ? 1 : 2) + (averages() ? 1 : 0));
   float* at = state_.get(size);
   std::fill_n(at, size, 0.0f);
   const auto take = [&](int64_t count) {
@@ -73,6 +76,7 @@ Optimizer::Optimizer(Parameters& parameters, const model::ModelConfig& config,
     return out;
   };
   for (Item& item : items_) {
+    if (!is_mine(item)) continue;
     const Parameter& p = *item.parameter;
     item.first = take(p.size());
     if (!item.muon) item.second = take(p.size());
@@ -92,12 +96,64 @@ Optimizer::Optimizer(Parameters& parameters, const model::ModelConfig& config,
   });
 }
 
-double Optimizer::gradient_norm(const Context& context) {
-  double sum = 0;
-  std::vector<double> parts;
+// Whole parameters, since Muon needs matrices whole: the largest first, to whoever has the least.
+void Optimizer::choose_owners() {
+  std::vector<Item*> order;
+  for (Item& item : items_) order.push_back(&item);
+  std::stable_sort(order.begin(), order.end(), [](const Item* a, const Item* b) {
+    return a->parameter->size() > b->parameter->size();
+  });
+  std::vector<int64_t> sizes(static_cast<size_t>(ranks_.size()));
+  for (Item* item : order) {
+    const auto least = std::min_element(sizes.begin(), sizes.end());
+    item->owner = static_cast<int>(least - sizes.begin());
+    *least += item->parameter->size();
+  }
+}
+
+void Optimizer::gather_gradients(const Context& context) {
+  const auto count = static_cast<size_t>(ranks_.size());
+  if (count == 1) return;
+  std::vector<Ranks::Message> sent, received;
+  int64_t mine = 0;
+  for (const Item& item : items_)
+    if (is_mine(item)) mine += padded(item.parameter->size());
+  float* at = received_.get(mine * static_cast<int64_t>(count - 1));
+  std::vector<std::pair<const Item*, std::vector<float*>>> sums;  // by rank
   for (const Item& item : items_) {
     const int64_t size = item.parameter->size();
-    const float* g = item.parameter->gradient;
+    const auto length = static_cast<size_t>(size);
+    if (!is_mine(item)) {
+      sent.push_back({item.owner, {item.parameter->gradient, length}});
+      continue;
+    }
+    std::vector<float*> parts(count, item.parameter->gradient);
+    for (size_t rank = 0; rank < count; ++rank) {
+      if (static_cast<int>(rank) == ranks_.rank()) continue;
+      parts[rank] = at;
+      at += padded(size);
+      received.push_back({static_cast<int>(rank), {parts[rank], length}});
+    }
+    sums.emplace_back(&item, std::move(parts));
+  }
+  ranks_.exchange(sent, received);
+  for (const auto& [item, parts] : sums) {
+    float* out = item->parameter->gradient;
+    by_chunks(context, item->parameter->size(), [&, &of_ranks = parts](int64_t begin, int64_t end) {
+      for (size_t step = 1; step < count; step *= 2)
+        for (size_t rank = 0; rank < count; rank += 2 * step)
+          for (int64_t i = begin; i < end; ++i) of_ranks[rank][i] += of_ranks[rank + step][i];
+      if (of_ranks[0] != out) std::copy(of_ranks[0] + begin, of_ranks[0] + end, out + begin);
+    });
+  }
+}
+
+double Optimizer::gradient_norm(const Context& context) {
+  std::vector<double> sums(items_.size()), parts;
+  for (size_t k = 0; k < items_.size(); ++k) {
+    if (!is_mine(items_[k])) continue;
+    const int64_t size = items_[k].parameter->size();
+    const float* g = items_[k].parameter->gradient;
     parts.assign(static_cast<size_t>((size + chunk - 1) / chunk), 0.0);
     context.pool.parallel_for(
         static_cast<int64_t>(parts.size()), 1, [&](int64_t begin, int64_t end, int) {
@@ -108,8 +164,11 @@ double Optimizer::gradient_norm(const Context& context) {
             parts[static_cast<size_t>(i)] = part;
           }
         });
-    for (const double part : parts) sum += part;
+    for (const double part : parts) sums[k] += part;
   }
+  ranks_.sum(sums);
+  double sum = 0;
+  for (const double part : sums) sum += part;
   return std::sqrt(sum);
 }
 
@@ -119,9 +178,16 @@ void Optimizer::step(const Context& context, double norm, double factor) {
   if (options_.clip > 0)
     gradient_scale = static_cast<float>(std::min(1.0, options_.clip / (norm + 1e-6)));
   for (const Item& item : items_)
-    if (!item.muon) adamw(context, item, gradient_scale, factor);
+    if (!item.muon && is_mine(item)) adamw(context, item, gradient_scale, factor);
   if (!blocks_.empty()) muon(context, gradient_scale, factor);
   if (averages()) update_averages(context);
+  share_values();
+}
+
+void Optimizer::share_values() {
+  for (const Item& item : items_)
+    ranks_.broadcast(item.owner,
+                     {item.parameter->value, static_cast<size_t>(item.parameter->size())});
 }
 
 void Optimizer::adamw(const Context& context, const Item& item, float gradient_scale,
@@ -192,6 +258,7 @@ void Optimizer::update_averages(const Context& context) {
   const auto t = static_cast<double>(steps_);
   const auto take = static_cast<float>(1.0 - std::min(options_.average, t / (t + 10.0)));
   for (const Item& item : items_) {
+    if (!is_mine(item)) continue;
     const float* value = item.parameter->value;
     by_chunks(context, item.parameter->size(), [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) item.average[i] += take * (value[i] - item.average[i]);
@@ -204,21 +271,44 @@ std::vector<Optimizer::State> Optimizer::state() {
   for (const Item& item : items_) {
     const Parameter& p = *item.parameter;
     const auto add = [&](const char* what, float* data) {
-      State state{p.name + what, p.shape, nullptr, p.size()};
+      State state{p.name + what, p.shape, nullptr, p.size(), item.owner};
       state.data = data;
-      if (data != nullptr) out.push_back(std::move(state));
+      out.push_back(std::move(state));
     };
     add(item.muon ? ".momentum" : ".mean", item.first);
-    add(".square", item.second);
-    add(".average", item.average);
+    if (!item.muon) add(".square", item.second);
+    if (averages()) add(".average", item.average);
   }
+  return out;
+}
+
+std::vector<Optimizer::State> Optimizer::gather_state(Buffer& copies) {
+  std::vector<State> out = state();
+  int64_t size = 0;
+  for (const State& s : out)
+    if (s.owner != 0) size += padded(s.size);
+  float* at = ranks_.is_first() ? copies.get(size) : nullptr;
+  std::vector<Ranks::Message> sent, received;
+  for (State& s : out) {
+    if (s.owner == 0) continue;
+    if (ranks_.is_first()) {
+      s.data = at;
+      at += padded(s.size);
+      received.push_back({s.owner, {s.data, static_cast<size_t>(s.size)}});
+    } else if (s.owner == ranks_.rank()) {
+      sent.push_back({0, {s.data, static_cast<size_t>(s.size)}});
+    }
+  }
+  ranks_.exchange(sent, received);
   return out;
 }
 
 void Optimizer::swap_averages() {
   if (!averages()) return;
   for (const Item& item : items_)
-    std::swap_ranges(item.average, item.average + item.parameter->size(), item.parameter->value);
+    if (is_mine(item))
+      std::swap_ranges(item.average, item.average + item.parameter->size(), item.parameter->value);
+  share_values();
 }
 
 void balance_experts(const std::vector<MoeLayer*>& layers,

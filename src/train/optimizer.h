@@ -9,6 +9,7 @@
 
 #include "train/network.h"
 #include "train/newton_schulz.h"
+#include "train/ranks.h"
 
 namespace hadal::train {
 
@@ -44,10 +45,14 @@ int64_t muon_block_rows(const model::ModelConfig& config, const Parameter& param
 
 class Optimizer {
  public:
-  // The parameters must outlive it and be allocated.
+  // The parameters must outlive it and be allocated. Of several ranks each has the moments of its
+  // own parameters only, and moves those (ZeRO-1, arXiv 1910.02054); ranks must outlive it.
   Optimizer(Parameters& parameters, const model::ModelConfig& config,
-            const OptimizerOptions& options);
+            const OptimizerOptions& options, Ranks& ranks = alone());
 
+  // Adds up the ranks' gradients, those of a parameter where it is owned: in pairs, pairs of pairs
+  // and so on, so that sums of one, two or four ranks are the same.
+  void gather_gradients(const Context& context);
   // The length of all gradients together; not finite if any of them is not.
   double gradient_norm(const Context& context);
   // One step with the gradients that lie in the parameters, clipped by `norm`, at `factor` times
@@ -57,14 +62,18 @@ class Optimizer {
   int64_t steps() const { return steps_; }
   void set_steps(int64_t steps) { steps_ = steps; }
 
-  // What a run needs beside the values to go on: moments and averages, by name.
+  // What a run needs beside the values to go on: moments and averages, by name. data: null of what
+  // another rank owns.
   struct State {
     std::string name;
     std::vector<int64_t> shape;
     float* data;
     int64_t size;
+    int owner = 0;
   };
   std::vector<State> state();
+  // The same, at the first rank with all data: what others own is in `copies`.
+  std::vector<State> gather_state(Buffer& copies);
   // Swaps the values with their moving average, and back. Without averages: nothing.
   void swap_averages();
   bool averages() const { return options_.average > 0; }
@@ -74,6 +83,7 @@ class Optimizer {
     Parameter* parameter;
     Kind kind;
     bool muon;
+    int owner = 0;            // a rank
     float* first = nullptr;   // AdamW: mean of gradients; Muon: momentum
     float* second = nullptr;  // AdamW: mean of their squares
     float* average = nullptr;
@@ -82,6 +92,9 @@ class Optimizer {
     const Item* item;
     int64_t row, rows;
   };
+  void choose_owners();
+  bool is_mine(const Item& item) const { return item.owner == ranks_.rank(); }
+  void share_values();
   void adamw(const Context& context, const Item& item, float gradient_scale, double factor);
   void muon(const Context& context, float gradient_scale, double factor);
   void muon_block(const Context& context, const Block& block, float gradient_scale, double factor,
@@ -89,11 +102,12 @@ class Optimizer {
   void update_averages(const Context& context);
 
   OptimizerOptions options_;
+  Ranks& ranks_;
   std::vector<Item> items_;    // those with gradients
-  std::vector<Block> blocks_;  // largest first
+  std::vector<Block> blocks_;  // this rank's, largest first
   std::vector<NewtonSchulz> workspaces_;
   std::vector<Buffer> updates_;
-  Buffer state_;
+  Buffer state_, received_;
   int64_t steps_ = 0;
 };
 

@@ -75,4 +75,8 @@ void Parameters::zero_gradients() {
   std::fill_n(gradients_.get(0), gradient_size_, 0.0f);
 }
 
+std::span<float> Parameters::gradients() {
+  return {gradients_.get(0), static_cast<size_t>(gradient_size_)};
+}
+
 }  // namespace hadal::train

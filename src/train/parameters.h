@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -61,6 +62,7 @@ class Parameters {
   const Lora& lora() const { return lora_; }
   int64_t size() const { return size_; }  // of all but adapters, in elements
   void zero_gradients();
+  std::span<float> gradients();  // all in one, with gaps that stay zero
 
  private:
   void add_adapters(Parameter& matrix);

@@ -24,11 +24,14 @@ double seconds_since(std::chrono::steady_clock::time_point from) {
 
 }  // namespace
 
-Trainer::Trainer(const model::ModelConfig& config, TrainOptions options, ThreadPool& pool)
+Trainer::Trainer(const model::ModelConfig& config, TrainOptions options, ThreadPool& pool,
+                 Ranks& ranks)
     : options_(std::move(options)),
+      ranks_(ranks),
+      shards_(shard_count(options_, ranks.size())),
       context_{kernels::active(), pool, options_.precision},
       network_(config, options_.lora),
-      optimizer_(network_.parameters(), network_.config(), options_.optimizer) {
+      optimizer_(network_.parameters(), network_.config(), options_.optimizer, ranks) {
   network_.set_recompute(options_.recompute);
   options_.data.seed = options_.seed;
   open_stream();
@@ -108,10 +111,20 @@ bool Trainer::done() const {
   return options_.budget_s > 0 && state_.seconds >= options_.budget_s;
 }
 
-bool Trainer::checkpoint_due() const {
+// The first rank's, which all go by.
+double Trainer::clock() {
+  double now = ranks_.is_first() ? seconds() : 0;
+  ranks_.sum(std::span(&now, 1));
+  return now;
+}
+
+bool Trainer::checkpoint_due() {
   if (options_.checkpoint_steps > 0 && state_.step % options_.checkpoint_steps == 0) return true;
-  return options_.checkpoint_minutes > 0 &&
-         seconds_since(last_checkpoint_) >= 60.0 * options_.checkpoint_minutes;
+  if (options_.checkpoint_minutes <= 0) return false;
+  int64_t due =
+      ranks_.is_first() && seconds_since(last_checkpoint_) >= 60.0 * options_.checkpoint_minutes;
+  ranks_.sum(std::span(&due, 1));
+  return due != 0;
 }
 
 void Trainer::add_loads(const Batch& part, bool with_mtp, StepReport& report) {
@@ -135,41 +148,72 @@ void Trainer::add_loads(const Batch& part, bool with_mtp, StepReport& report) {
   }
 }
 
-Losses Trainer::accumulate(const std::vector<Batch>& parts, bool with_mtp, StepReport& report) {
-  int64_t targets = 0;
-  for (const Batch& part : parts) targets += targets_of(part);
-  if (targets == 0) fail(ErrorKind::usage, "step {} has nothing to predict", state_.step + 1);
-  network_.parameters().zero_gradients();
-  LossWeights weights = options_.loss;
-  if (!with_mtp) weights.mtp = 0;
-  Losses sum;
-  for (const Batch& part : parts) {
-    const double share = static_cast<double>(targets_of(part)) / static_cast<double>(targets);
-    weights.all = static_cast<float>(share);
-    const Losses losses = network_.step(context_, part, weights, true);
-    sum.cross_entropy += share * losses.cross_entropy;
-    sum.mtp += share * losses.mtp;
-    sum.balance += share * losses.balance;
-    sum.total += share * losses.total;
-    sum.targets += losses.targets;
-    add_loads(part, with_mtp, report);
-  }
-  return sum;
+void Trainer::share_loads(StepReport& report) {
+  for (std::vector<int64_t>& layer : report.loads) ranks_.sum(layer);
+  ranks_.sum(report.dropped);
 }
 
-double Trainer::bits_per_byte(const std::vector<Batch>& parts, double nats) const {
-  if (options_.token_bytes.empty()) return 0;
-  int64_t bytes = 0;
-  int64_t targets = 0;
-  for (const Batch& part : parts)
-    for (const int32_t target : part.targets)
-      if (target >= 0) {
-        ++targets;
-        if (static_cast<size_t>(target) < options_.token_bytes.size())
-          bytes += options_.token_bytes[static_cast<size_t>(target)];
-      }
-  if (bytes == 0) return 0;
-  return nats * static_cast<double>(targets) / static_cast<double>(bytes) / std::numbers::ln2;
+std::vector<Trainer::Shard> Trainer::own_shards() const {
+  const int64_t rows = options_.data.rows / shards_, own = shards_ / ranks_.size();
+  std::vector<Shard> out(static_cast<size_t>(own));
+  for (int64_t i = 0; i < own; ++i) {
+    const int64_t begin = (ranks_.rank() * own + i) * rows;
+    for (int64_t row = 0; row < rows; row += options_.part_rows)
+      out[static_cast<size_t>(i)].push_back(
+          stream_->sequences(state_.step, begin + row, std::min(options_.part_rows, rows - row)));
+  }
+  return out;
+}
+
+// Of all ranks' shards together; bytes are what the targets stand for.
+void Trainer::count(const std::vector<Shard>& shards, int64_t& targets, int64_t& bytes,
+                    StepReport& report) {
+  int64_t counts[3] = {};
+  for (const Shard& shard : shards)
+    for (const Batch& part : shard) {
+      counts[0] += targets_of(part);
+      counts[2] += part.rows();
+      for (const int32_t target : part.targets)
+        if (target >= 0 && static_cast<size_t>(target) < options_.token_bytes.size())
+          counts[1] += options_.token_bytes[static_cast<size_t>(target)];
+    }
+  ranks_.sum(counts);
+  targets = counts[0];
+  bytes = counts[1];
+  report.tokens = counts[2];
+}
+
+// Gradients into the parameters', each at its owner; losses and loads into the report.
+void Trainer::accumulate(const std::vector<Shard>& shards, int64_t targets, bool with_mtp,
+                         StepReport& report) {
+  LossWeights weights = options_.loss;
+  if (!with_mtp) weights.mtp = 0;
+  std::vector<double> losses(static_cast<size_t>(shards_) * 4);
+  for (size_t i = 0; i < shards.size(); ++i) {
+    network_.parameters().zero_gradients();
+    double* sums = losses.data() + 4 * (static_cast<size_t>(ranks_.rank()) * shards.size() + i);
+    for (const Batch& part : shards[i]) {
+      const double share = static_cast<double>(targets_of(part)) / static_cast<double>(targets);
+      weights.all = static_cast<float>(share);
+      const Losses of_part = network_.step(context_, part, weights, true);
+      sums[0] += share * of_part.cross_entropy;
+      sums[1] += share * of_part.mtp;
+      sums[2] += share * of_part.balance;
+      sums[3] += share * of_part.total;
+      add_loads(part, with_mtp, report);
+    }
+    shard_sum_.add(context_.pool, network_.parameters().gradients(), i + 1 == shards.size());
+  }
+  optimizer_.gather_gradients(context_);
+  share_loads(report);
+  ranks_.sum(losses);
+  for (size_t i = 0; i < losses.size(); i += 4) {
+    report.losses.cross_entropy += losses[i];
+    report.losses.mtp += losses[i + 1];
+    report.losses.balance += losses[i + 2];
+    report.losses.total += losses[i + 3];
+  }
+  report.losses.targets = targets;
 }
 
 StepReport Trainer::step() {
@@ -179,15 +223,16 @@ StepReport Trainer::step() {
     state_.late_step = state_.step;
     open_stream();
   }
-  std::vector<Batch> parts;
-  for (int64_t row = 0; row < options_.data.rows; row += options_.part_rows)
-    parts.push_back(stream_->sequences(state_.step, row,
-                                       std::min(options_.part_rows, options_.data.rows - row)));
+  const std::vector<Shard> shards = own_shards();
+  int64_t targets = 0, bytes = 0;
+  count(shards, targets, bytes, report);
+  if (targets == 0) fail(ErrorKind::usage, "step {} has nothing to predict", state_.step + 1);
   const bool with_mtp =
       network_.config().mtp_layers > 0 && options_.loss.mtp > 0 && progress() >= options_.mtp_from;
-  report.losses = accumulate(parts, with_mtp, report);
-  for (const Batch& part : parts) report.tokens += part.rows();
-  report.bits_per_byte = bits_per_byte(parts, report.losses.cross_entropy);
+  accumulate(shards, targets, with_mtp, report);
+  if (bytes > 0)
+    report.bits_per_byte = report.losses.cross_entropy * static_cast<double>(targets) /
+                           static_cast<double>(bytes) / std::numbers::ln2;
   report.gradient_norm = optimizer_.gradient_norm(context_);
   // In the middle of the step, so that neither the first nor the last one is in vain.
   report.rate =
@@ -205,7 +250,7 @@ StepReport Trainer::step() {
   }
   ++state_.step;
   state_.tokens += report.tokens;
-  state_.seconds = seconds();
+  state_.seconds = clock();
   report.step = state_.step;
   report.progress = progress();
   report.seconds = seconds_since(from);
@@ -221,16 +266,21 @@ StepReport Trainer::step() {
 std::string Trainer::checkpoint(const std::string& run) {
   const std::string folder = run + "/checkpoints";
   const std::string path = folder + "/" + checkpoint_name(state_.step);
-  write_checkpoint(path, network_.parameters(), {network_.config(), options_.side_files},
-                   optimizer_, state_);
-  remove_old_checkpoints(folder, options_.keep);
+  Buffer copies;
+  const std::vector<Optimizer::State> moments = optimizer_.gather_state(copies);
+  if (ranks_.is_first()) {
+    write_checkpoint(path, network_.parameters(), {network_.config(), options_.side_files}, moments,
+                     optimizer_.steps(), state_);
+    remove_old_checkpoints(folder, options_.keep);
+  }
   last_checkpoint_ = Clock::now();
   return path;
 }
 
 void Trainer::export_model(const std::string& folder) {
   optimizer_.swap_averages();
-  write_model(folder, network_.parameters(), {network_.config(), options_.side_files}, true);
+  if (ranks_.is_first())
+    write_model(folder, network_.parameters(), {network_.config(), options_.side_files}, true);
   optimizer_.swap_averages();
 }
 

@@ -11,6 +11,8 @@
 
 #include "train/checkpoint.h"
 #include "train/options.h"
+#include "train/ranks.h"
+#include "train/shards.h"
 
 namespace hadal::train {
 
@@ -32,7 +34,10 @@ struct StepReport {
 class Trainer {
  public:
   // Opens the data. Throws Error(usage | file | format) if model, data and options do not fit.
-  Trainer(const model::ModelConfig& config, TrainOptions options, ThreadPool& pool);
+  // Several ranks make the same calls, share the sequences of each step, and have the same weights
+  // after it; the first one writes. ranks must outlive the trainer.
+  Trainer(const model::ModelConfig& config, TrainOptions options, ThreadPool& pool,
+          Ranks& ranks = alone());
 
   // One of these three comes first.
   void start();                             // fresh weights
@@ -45,7 +50,7 @@ class Trainer {
   StepReport step();
 
   // Whether the settings ask for a checkpoint now.
-  bool checkpoint_due() const;
+  bool checkpoint_due();
   // Writes checkpoints/step-N in the run's folder and removes old ones; returns its path.
   std::string checkpoint(const std::string& run);
   // The model as it is to be used: BF16, averaged weights where they are kept.
@@ -63,15 +68,24 @@ class Trainer {
   double seconds() const;
   void open_stream();
   void begin();
-  Losses accumulate(const std::vector<Batch>& parts, bool with_mtp, StepReport& report);
+  using Shard = std::vector<Batch>;  // its parts
+  std::vector<Shard> own_shards() const;
+  void accumulate(const std::vector<Shard>& shards, int64_t targets, bool with_mtp,
+                  StepReport& report);
   void add_loads(const Batch& part, bool with_mtp, StepReport& report);
-  double bits_per_byte(const std::vector<Batch>& parts, double nats) const;
+  void share_loads(StepReport& report);
+  void count(const std::vector<Shard>& shards, int64_t& targets, int64_t& bytes,
+             StepReport& report);
+  double clock();
 
   TrainOptions options_;
+  Ranks& ranks_;
+  const int64_t shards_;  // of a step, all ranks together
   Context context_;
   Network network_;
   Optimizer optimizer_;
   std::unique_ptr<data::Stream> stream_;
+  ShardSum shard_sum_;
   TrainState state_;
   double seconds_before_ = 0;  // of earlier processes
   Clock::time_point began_, last_checkpoint_;
