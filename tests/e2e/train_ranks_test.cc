@@ -112,7 +112,8 @@ TEST_F(TrainRanksTest, OneThatIsKilledEndsAllAndAnotherNumberGoesOn) {
 }
 
 TEST_F(TrainRanksTest, AnErrorOfOneIsToldAndEndsAll) {
-  const Outcome outcome = run_ranks(2, run("bad", {"--set", R"(data.sources=["nowhere.tokens","b.tokens"])"}));
+  const std::string sources = R"(data.sources=["nowhere.tokens","b.tokens"])";
+  const Outcome outcome = run_ranks(2, run("bad", {"--set", sources}));
   EXPECT_NE(outcome.code, 0);
   EXPECT_NE(outcome.err.find("nowhere.tokens"), std::string::npos) << outcome.err;
 }
