@@ -210,10 +210,8 @@ void read_tensors(const std::string& path, const std::vector<Optimizer::State>& 
 
 }  // namespace
 
-TrainState read_checkpoint(const std::string& folder, Parameters& parameters,
-                           Optimizer& optimizer) {
-  const std::string path = folder + "/training.json";
-  const json text = format::read_json(path);
+TrainState parse_train_state(std::string_view bytes, const std::string& path) {
+  const json text = format::parse_json(bytes, path);
   const format::JsonObject object(text, path);
   if (object.integer("version") != 1)
     fail(ErrorKind::unsupported, "{}: written by another version of Hadal", path);
@@ -235,9 +233,19 @@ TrainState read_checkpoint(const std::string& folder, Parameters& parameters,
     if (!base->is_number_unsigned()) fail(ErrorKind::format, "{}: base is no hash", path);
     state.base = base->get<uint64_t>();
   }
-  if (state.step < 0 || state.tokens < 0 || state.skipped < 0 || state.seconds < 0)
+  state.optimizer_steps = object.integer("optimizer_steps");
+  if (state.step < 0 || state.late_step < -1 || state.tokens < 0 || state.skipped < 0 ||
+      state.seconds < 0 || state.optimizer_steps < 0)
     fail(ErrorKind::format, "{}: a negative count", path);
-  optimizer.set_steps(object.integer("optimizer_steps"));
+  return state;
+}
+
+TrainState read_checkpoint(const std::string& folder, Parameters& parameters,
+                           Optimizer& optimizer) {
+  const MappedFile file(folder + "/training.json");
+  const auto* text = reinterpret_cast<const char*>(file.bytes().data());
+  TrainState state = parse_train_state({text, file.bytes().size()}, file.path());
+  optimizer.set_steps(state.optimizer_steps);
   read_tensors(folder + "/optimizer.safetensors", resumed_state(parameters, optimizer.state()));
   return state;
 }

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "format/convert.h"
@@ -13,11 +14,12 @@ namespace hadal::train {
 
 // Where a run stands, the weights and moments aside.
 struct TrainState {
-  int64_t step = 0;            // steps done
-  int64_t late_step = -1;      // the first with the late weights of the data; -1: not come yet
-  int64_t tokens = 0;          // rows learnt from
-  int64_t skipped = 0;         // steps left out since gradients were not finite
-  double seconds = 0;          // by the clock, pauses aside
+  int64_t step = 0;        // steps done
+  int64_t late_step = -1;  // the first with the late weights of the data; -1: not come yet
+  int64_t tokens = 0;      // rows learnt from
+  int64_t skipped = 0;     // steps left out since gradients were not finite
+  double seconds = 0;      // by the clock, pauses aside
+  int64_t optimizer_steps = 0;
   std::vector<uint64_t> data;  // hashes of the sources
   uint64_t base = 0;           // hash of the model that adapters are for; 0: all weights learn
   std::string settings;
@@ -46,6 +48,8 @@ void write_checkpoint(const std::string& folder, Parameters& parameters, const M
 // Removes all but the newest `keep`, and what interrupted writing has left.
 void remove_old_checkpoints(const std::string& folder, int64_t keep);
 
+// The text of training.json. Throws Error(format | unsupported) naming path and fault.
+TrainState parse_train_state(std::string_view text, const std::string& path);
 // The state and the optimizer's of a checkpoint, and adapters. Other weights are loaded as any
 // model's. Throws Error(file | format) naming the file: damaged, or of other settings (AdamW
 // instead of Muon).
