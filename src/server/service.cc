@@ -143,7 +143,8 @@ Headers Service::common_headers(const HttpRequest* request) {
   const auto& origins = options_.hosts.origins;
   if (origin != nullptr && std::find(origins.begin(), origins.end(), *origin) != origins.end()) {
     headers.emplace_back("access-control-allow-origin", *origin);
-    headers.emplace_back("access-control-expose-headers", "x-request-id, retry-after");
+    headers.emplace_back("access-control-expose-headers",
+                         "x-request-id, retry-after, x-hadal-warning");
     headers.emplace_back("vary", "origin");
   }
   return headers;
@@ -181,13 +182,14 @@ std::optional<HttpResponse> Service::open(HttpRequest& request) {
   try {
     check_origin(request);
     if (request.method == "OPTIONS") {
+      const std::string* wanted = request.header("access-control-request-headers");
       HttpResponse response;
       response.status = 204;
       response.content_type = "";
       response.headers = {
           {"access-control-allow-methods", "GET, POST"},
-          {"access-control-allow-headers",
-           "authorization, content-type, x-api-key, anthropic-version, anthropic-beta"},
+          // Clients tell of themselves in headers of their own: only the origin matters.
+          {"access-control-allow-headers", wanted != nullptr ? *wanted : "authorization"},
           {"access-control-max-age", "600"}};
       return response;
     }

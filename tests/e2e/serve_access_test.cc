@@ -198,10 +198,11 @@ TEST_F(ServeAccessTest, ForeignHostsAndOriginsStayOut) {
   HttpClient client(server.port());
   client.send_text(
       "OPTIONS /chat/completions HTTP/1.1\r\nHost: localhost\r\nOrigin: "
-      "https://app.example\r\n\r\n");
+      "https://app.example\r\nAccess-Control-Request-Headers: x-stainless-os\r\n\r\n");
   const Reply preflight = client.read_reply();
   EXPECT_EQ(preflight.status, 204);
   EXPECT_EQ(preflight.header("access-control-allow-origin"), "https://app.example");
+  EXPECT_EQ(preflight.header("access-control-allow-headers"), "x-stainless-os");
   // A form, as any page may send it.
   client.send_text(
       "POST /chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\n"
