@@ -31,8 +31,12 @@ class ChatChoice {
       reason = event.reason;
       stop = event.stop;
     }
-    for (const auto& delta : deltas)
-      has_calls |= delta.kind == tokenizer::StreamEvent::Kind::call_begin;
+    using Delta = tokenizer::StreamEvent::Kind;
+    for (const auto& delta : deltas) {
+      has_calls |= delta.kind == Delta::call_begin;
+      // Nobody should run a call that a stop string cut.
+      if (!stop.empty() && delta.kind == Delta::call_end && !delta.valid) has_calls = false;
+    }
     return deltas;
   }
 
@@ -46,7 +50,7 @@ class ChatChoice {
     return out + "}";
   }
 
-  bool has_calls = false;
+  bool has_calls = false;  // which the answer ends with
   infer::FinishReason reason = infer::FinishReason::stop;
   std::string stop;  // the stop string that was met
 

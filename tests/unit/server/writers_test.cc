@@ -225,6 +225,26 @@ TEST(AnthropicWriter, BlocksInOrder) {
   EXPECT_EQ(message["usage"]["cache_read_input_tokens"], 4);
 }
 
+TEST(ChatWriter, ACallThatAStopStringCutIsNotToBeRun) {
+  WriterHead dsml = head();
+  dsml.generation = Generation::v32;
+  const std::string cut =
+      "<｜DSML｜function_calls>\n<｜DSML｜invoke name=\"weather\">\n"
+      "<｜DSML｜parameter name=\"city\" string=\"true\">Ul";
+  const std::string call =
+      cut + "m</｜DSML｜parameter>\n</｜DSML｜invoke>\n</｜DSML｜function_calls>";
+  const auto answer = [&](const std::string& text, const std::string& stop, auto make) {
+    Driver driver;
+    const auto writer = make(dsml, driver.account);
+    return Json::parse(driver.run(*writer, {text}, FinishReason::stop, stop));
+  };
+  const Json stopped = answer(cut, "m", chat_whole_writer)["choices"][0];
+  EXPECT_EQ(stopped["finish_reason"], "stop");
+  EXPECT_EQ(stopped["message"]["tool_calls"][0]["function"]["arguments"], R"({"city": "Ul)");
+  EXPECT_EQ(answer(cut, "m", anthropic_whole_writer)["stop_reason"], "stop_sequence");
+  EXPECT_EQ(answer(call, "", chat_whole_writer)["choices"][0]["finish_reason"], "tool_calls");
+}
+
 TEST(AnthropicWriter, ReasonsToStop) {
   const auto reason = [](FinishReason why, const std::string& stop) {
     Driver driver;
