@@ -167,6 +167,7 @@ ChatRequest read_anthropic_request(const Json& body) {
   ChatRequest request;
   read_common(fields, request);
   request.n = 1;
+  request.knows_claude = true;
   for (std::string& stop : fields.strings("stop_sequences", stops_max))
     if (!stop.empty()) request.stop.push_back(std::move(stop));
   if (const auto metadata = fields.object("metadata")) read_user_id(*metadata, "user_id", request);

@@ -26,6 +26,7 @@ Generation require_generation(const ServedModel& model) {
 
 void check_name(const ServedModel& model, const CommonRequest& request) {
   if (resolve_name(model, request.model).known) return;
+  if (request.knows_claude && request.model.starts_with("claude-")) return;
   throw ApiError(400,
                  fmt::format("the model '{}' is not served here; there is {}", request.model,
                              fmt::join(model_names(model), ", ")),
@@ -68,7 +69,7 @@ infer::SamplingParams bind_sampling(const ServedModel& model, const CommonReques
   try {
     infer::validate(params, model.loaded.model->config.vocab_size);
   } catch (const Error& error) {
-    throw ApiError(422, error.what());
+    throw ApiError(422, error.what(), "logit_bias");  // the rest has been checked
   }
   return params;
 }

@@ -26,6 +26,7 @@ struct Extras {
 // What all generating endpoints share. Unset sampling values are the model's own.
 struct CommonRequest {
   std::string model;
+  bool knows_claude = false;  // Anthropic's form, in which claude-... stands for the model
   std::optional<double> temperature, top_p, min_p, repetition_penalty;
   std::optional<double> frequency_penalty, presence_penalty;
   std::optional<int64_t> top_k, seed;

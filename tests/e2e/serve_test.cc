@@ -194,10 +194,12 @@ TEST_F(ServeTest, CompletionsContinueText) {
 TEST_F(ServeTest, AnthropicMessagesWholeAndStreamed) {
   Json body = user_says("What is 7 + 5?");
   body["max_tokens"] = 50;
-  body["system"] = Json::array({{{"type", "text"}, {"text", "Be brief."}}});
-  body.erase("system");
+  // What their clients say unless they are told otherwise; only in this form of the API.
+  body["model"] = "claude-sonnet-4-5";
+  EXPECT_EQ(post("/chat/completions", body).status, 400);
   Json json = post("/anthropic/v1/messages", body).json();
   EXPECT_EQ(json["type"], "message");
+  EXPECT_EQ(json["model"], "claude-sonnet-4-5");
   EXPECT_EQ(json["content"], Json::parse(R"([{"type":"text","text":"7 + 5 = 12"}])"));
   EXPECT_EQ(json["stop_reason"], "end_turn");
   EXPECT_GT(json["usage"]["input_tokens"], 0);
@@ -277,6 +279,9 @@ TEST_F(ServeTest, RefusalsSayWhereAndWhy) {
   const Reply range = refused(R"({"messages":[{"role":"user","content":"x"}],"top_p":2})");
   EXPECT_EQ(range.status, 422);
   EXPECT_EQ(range.json()["error"]["param"], "top_p");
+  Json body = user_says("hi");
+  body["logit_bias"] = {{"4096", 1}};
+  EXPECT_EQ(post("/chat/completions", body).json()["error"]["param"], "logit_bias");
   EXPECT_EQ(refused(std::string(200, '[')).status, 400);
   EXPECT_EQ(refused("{\"messages\":[{\"role\":\"user\",\"content\":\"\xff\"}]}").status, 400);
   std::string words;
@@ -364,6 +369,7 @@ TEST_F(ServeTest, ReceiptsAreReplayed) {
   const std::vector<std::string> events = chat(body).events();
   write(receipt, events[events.size() - 2]);
   EXPECT_EQ(run_program({"replay", receipt, "-m", model_}).code, 0);
+  EXPECT_EQ(run_program({"replay", receipt}).code, 0);  // found by its hash
 }
 
 // R1's form makes any model think: the thought is opened for it, and closed when the budget is
