@@ -43,10 +43,26 @@ std::vector<int32_t> prompt_of(const server::ServedModel& model, const std::stri
   }
 }
 
+// The model of the receipt among those of the list: files may be named otherwise than what they
+// hold.
+std::string find_model(const server::Receipt& receipt) {
+  const auto models = infer::list_models(infer::model_folders());
+  for (const infer::StoredModel& model : models)
+    if (model.name == receipt.model) return model.path;
+  for (const infer::StoredModel& model : models) {
+    try {
+      if (server::hash_model(model.path) == receipt.model_hash) return model.path;
+    } catch (const Error&) {  // one that cannot be read is another one
+    }
+  }
+  return infer::find_model(receipt.model);
+}
+
 void replay(const Options& options, const Globals& globals) {
   server::Receipt receipt = server::read_receipt(read_text(options.receipt));
   server::ModelOptions model_options;
-  model_options.path = infer::find_model(options.model.empty() ? receipt.model : options.model);
+  model_options.path =
+      options.model.empty() ? find_model(receipt) : infer::find_model(options.model);
   model_options.threads = globals.threads;
   model_options.any_name = true;
   model_options.precision = receipt.precision == "f32"    ? model::Precision::f32
@@ -99,11 +115,12 @@ void add_replay(CLI::App& app, Globals& globals) {
       "\"full\", which can be replayed without the request.\n\n"
       "Examples:\n"
       "  hadal replay response.json --request request.json\n"
-      "  hadal replay receipt.json --model seed",
+      "  hadal replay receipt.json --model seed-q8_0",
       [options, &globals] { replay(*options, globals); });
   command->add_option("RECEIPT", options->receipt, "A receipt, or a response that has one")
       ->required();
-  command->add_option("-m,--model", options->model, "The model; else found by its name");
+  command->add_option("-m,--model", options->model,
+                      "The model; else found by its name or its hash");
   command->add_option("--request", options->request, "The body of the request")->type_name("FILE");
   add_threads(command, globals);
 }
