@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 #include "base/error.h"
@@ -47,23 +48,38 @@ struct Extreme {
   bool finite;  // no NaN, no +infinity
 };
 
+// Four numbers in a register, since compilers see no vectors in these comparisons.
+using Four = float __attribute__((vector_size(16)));
+using FourMasks = int32_t __attribute__((vector_size(16)));
+
 Extreme find_largest(std::span<const float> x) {
-  float most[lanes];
-  uint32_t bad[lanes] = {};
-  std::fill(most, most + lanes, -infinity);
+  constexpr size_t vectors = lanes / 4;
+  const Four high = {infinity, infinity, infinity, infinity};
+  Four most[vectors];
+  FourMasks good[vectors];
+  for (size_t v = 0; v < vectors; ++v) {
+    most[v] = -high;
+    good[v] = -high < high;
+  }
   size_t i = 0;
   for (; i + lanes <= x.size(); i += lanes) {
-    for (size_t l = 0; l < lanes; ++l) {
-      most[l] = x[i + l] > most[l] ? x[i + l] : most[l];
-      bad[l] |= x[i + l] < infinity ? 0u : 1u;
+    for (size_t v = 0; v < vectors; ++v) {
+      Four next;
+      std::memcpy(&next, x.data() + i + 4 * v, sizeof(next));
+      most[v] = next > most[v] ? next : most[v];
+      good[v] &= next < high;
     }
   }
-  for (; i < x.size(); ++i) {
-    most[0] = x[i] > most[0] ? x[i] : most[0];
-    bad[0] |= x[i] < infinity ? 0u : 1u;
+  Extreme found{-infinity, true};
+  for (size_t lane = 0; lane < lanes; ++lane) {
+    found.largest = std::max(found.largest, most[lane / 4][lane % 4]);
+    found.finite &= good[lane / 4][lane % 4] != 0;
   }
-  return {*std::max_element(most, most + lanes),
-          std::all_of(bad, bad + lanes, [](uint32_t b) { return b == 0; })};
+  for (; i < x.size(); ++i) {
+    found.largest = x[i] > found.largest ? x[i] : found.largest;
+    found.finite &= x[i] < infinity;
+  }
+  return found;
 }
 
 // The logits of what is allowed, -infinity for the rest.

@@ -109,6 +109,13 @@ HADAL_OP Floats load_f16(const void* p) {
   return _mm512_cvtph_ps(_mm256_loadu_si256(static_cast<const __m256i*>(p)));
 }
 
+// One number of half precision in all lanes.
+HADAL_OP Floats broadcast_f16(const void* p) {
+  short half;
+  __builtin_memcpy(&half, p, 2);
+  return _mm512_cvtph_ps(_mm256_set1_epi16(half));
+}
+
 // One permutation, where widening and shifting are two operations.
 HADAL_OP Floats load_bf16(const void* p) {
   const __m512i places =

@@ -181,6 +181,10 @@ HADAL_OP Floats load_f16(const void* p) {
   return make_floats([&](int i) { return f16_to_float(peek<uint16_t>(p, i)); });
 }
 
+HADAL_OP Floats broadcast_f16(const void* p) {
+  return make_floats([&](int) { return f16_to_float(peek<uint16_t>(p, 0)); });
+}
+
 HADAL_OP Floats load_bf16(const void* p) {
   return make_floats([&](int i) { return bf16_to_float(peek<uint16_t>(p, i)); });
 }

@@ -1,5 +1,5 @@
-// Entries of the table for floats: matmul_float.cc, scores.cc, axpy.cc (kernels.h tells what they
-// do).
+// Entries of the table for floats: matmul_float.cc, matmul_few.cc, scores.cc, axpy.cc (kernels.h
+// tells what they do).
 #pragma once
 
 #include "kernels/kernels.h"
@@ -10,6 +10,9 @@ namespace hadal::kernels::HADAL_WIDE {
 void matmul_float(const Matmul& m);
 // The same, each output times scale.
 void matmul_scaled(const Matmul& m, float scale);
+// The same for Q8_0 and some activations.
+constexpr int64_t few_min = 4, few_max = 16;
+void matmul_few(const Matmul& m);
 void attention_scores(const float* q, int64_t q_stride, int64_t queries, const Rows* keys,
                       int64_t width, float scale, float* s, int64_t s_stride);
 void attention_values(const float* p, int64_t p_stride, int64_t queries, const Rows* values,

@@ -2,7 +2,7 @@
 // columns at a time, and meet three activations in registers; the lanes of eight outputs are added
 // together. Plain types skip the decoding pass where few activations are there.
 #include "kernels/avx512/float_entries.h"
-#include "kernels/avx512/simd.h"
+#include "kernels/avx512/lanes.h"
 #include "kernels/tables.h"
 
 namespace hadal::kernels::HADAL_WIDE {
@@ -16,36 +16,6 @@ constexpr int64_t row_group = 8;
 constexpr int64_t token_group = 48;  // 8 x 48 outputs' lanes: 24 KiB
 // With more activations, BF16 and F16 are worth a decoding pass.
 constexpr int64_t direct_tokens_max = 6;
-
-// Result lane 4 q + 2 h + s of add_lanes belongs to row q + 4 h: the two halves s of its sum.
-constexpr int half_sum(int byte, int half) {
-  const int row = byte / 4;
-  return byte % 4 == 0 && row < row_group ? row % 4 * 4 + row / 4 * 2 + half : 0;
-}
-constexpr auto first_halves = [](int byte) { return half_sum(byte, 0); };
-constexpr auto second_halves = [](int byte) { return half_sum(byte, 1); };
-
-template <int control>
-HADAL_OP Floats quarters(Floats a, Floats b) {
-  return as_floats(shuffle_quarters<control>(as_ints(a), as_ints(b)));
-}
-
-// Lanes of eight outputs, added 8, 4, 2 and 1 apart: lane r of the result is the sum of s[r].
-HADAL_OP Floats add_lanes(const Floats* s) {
-  Floats a[4], b[2];
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i)
-    a[i] =
-        add_floats(quarters<0x44>(s[2 * i], s[2 * i + 1]), quarters<0xee>(s[2 * i], s[2 * i + 1]));
-#pragma GCC unroll 2
-  for (int i = 0; i < 2; ++i)
-    b[i] =
-        add_floats(quarters<0x88>(a[2 * i], a[2 * i + 1]), quarters<0xdd>(a[2 * i], a[2 * i + 1]));
-  const Ints c = as_ints(add_floats(as_floats(unpack_low64(as_ints(b[0]), as_ints(b[1]))),
-                                    as_floats(unpack_high64(as_ints(b[0]), as_ints(b[1])))));
-  return add_floats(as_floats(permute32(pattern<first_halves>(), c)),
-                    as_floats(permute32(pattern<second_halves>(), c)));
-}
 
 HADAL_OP const float* activation(const Matmul& m, int64_t t) {
   return reinterpret_cast<const float*>(static_cast<const char*>(m.x) + t * m.x_stride);
@@ -222,6 +192,7 @@ void matmul_scaled(const Matmul& m, float scale) {
 }
 
 void matmul_float(const Matmul& m) {
+  if (m.w->type == Type::Q8_0 && m.n >= few_min && m.n <= few_max) return matmul_few(m);
   matmul_scaled(m, 1.0f);
 }
 

@@ -1,7 +1,7 @@
 // Scores of attention: four queries meet four keys in registers, so that a key is brought to floats
 // once for all four; what is read next is fetched meanwhile.
 #include "kernels/avx512/float_entries.h"
-#include "kernels/avx512/simd.h"
+#include "kernels/avx512/lanes.h"
 #include "kernels/tables.h"
 
 namespace hadal::kernels::HADAL_WIDE {
@@ -35,23 +35,8 @@ HADAL_OP Floats quarters(Floats a, Floats b) {
 // Lanes of sixteen sums, added 8, 4, 2 and 1 apart. Quarter t of the result has the sums of query
 // t with the four keys; sum[key][query].
 HADAL_OP Floats add_lanes(const Floats (*sum)[group]) {
-  Floats a[8], b[4], c[2];
-#pragma GCC unroll 8
-  for (int i = 0; i < 8; ++i) {
-    const Floats x = sum[i / 2][i % 2 * 2], y = sum[i / 2][i % 2 * 2 + 1];
-    a[i] = add_floats(quarters<0x44>(x, y), quarters<0xee>(x, y));
-  }
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i)
-    b[i] =
-        add_floats(quarters<0x88>(a[2 * i], a[2 * i + 1]), quarters<0xdd>(a[2 * i], a[2 * i + 1]));
-#pragma GCC unroll 2
-  for (int i = 0; i < 2; ++i) {
-    const Ints x = as_ints(b[2 * i]), y = as_ints(b[2 * i + 1]);
-    c[i] = add_floats(as_floats(unpack_low32(x, y)), as_floats(unpack_high32(x, y)));
-  }
-  const Ints x = as_ints(c[0]), y = as_ints(c[1]);
-  return add_floats(as_floats(unpack_low64(x, y)), as_floats(unpack_high64(x, y)));
+  return add_1_apart(add_2_apart(add_four(sum[0]), add_four(sum[2])),
+                     add_2_apart(add_four(sum[1]), add_four(sum[3])));
 }
 
 // Quarter t of v[i] becomes quarter i of v[t].
