@@ -18,6 +18,7 @@ namespace hadal::server {
 namespace {
 
 constexpr size_t tasks_max = 20'000;
+constexpr size_t large_body_bytes = 1 << 20;  // some 0.2 s of reading and encoding
 constexpr int retry_loading_s = 5, retry_queue_s = 2;
 
 // An answer that a worker is still making.
@@ -112,7 +113,8 @@ Service::Service(const ServiceOptions& options, std::function<void()> failed)
       access_(options.access),
       log_(options.access_log),
       host_(options.model, metrics_, std::move(failed)),
-      workers_(options.workers, tasks_max, [this] { access_.refresh(); }) {}
+      workers_(options.workers, tasks_max, [this] { access_.refresh(); }),
+      large_worker_(1, tasks_max, [] {}) {}
 
 Service::~Service() = default;
 
@@ -218,7 +220,8 @@ std::shared_ptr<Answer> Service::handle(HttpRequest request) {
   if (route.method == "GET") return answer_safely(route, request);
   auto deferred = std::make_shared<DeferredAnswer>();
   auto shared = std::make_shared<HttpRequest>(std::move(request));
-  const bool taken = workers_.add([this, &route, deferred, shared] {
+  Workers& workers = shared->body.size() > large_body_bytes ? large_worker_ : workers_;
+  const bool taken = workers.add([this, &route, deferred, shared] {
     if (!deferred->abandoned()) deferred->set(answer_safely(route, *shared));
     shared->body = {};
   });

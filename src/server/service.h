@@ -47,6 +47,7 @@ class Service : public Handler {
   void stop() {
     host_.stop();
     workers_.stop();
+    large_worker_.stop();
   }
   EngineHost::Status status() const { return host_.status(); }
   bool has_keys() const { return access_.has_keys(); }
@@ -92,7 +93,8 @@ class Service : public Handler {
   std::atomic<bool> draining_ = false;
   std::atomic<int64_t> generations_ = 0;
   EngineHost host_;
-  Workers workers_;  // ends first: its tasks use the rest
+  // End first: their tasks use the rest. Large bodies take seconds, for which others need not wait.
+  Workers workers_, large_worker_;
 };
 
 }  // namespace hadal::server

@@ -83,6 +83,19 @@ TEST_F(ServeNetworkTest, AFullQueueTellsToComeBack) {
   }
 }
 
+TEST_F(ServeNetworkTest, NobodyWaitsWhileLargeBodiesAreRead) {
+  const ServerProcess server(model_);
+  const std::string large = user_says(std::string(16 << 20, 'a')).dump();
+  std::array<HttpClient, 3> slow = {HttpClient(server.port()), HttpClient(server.port()),
+                                    HttpClient(server.port())};
+  for (HttpClient& client : slow) client.send_post("/chat/completions", large);
+  HttpClient quick(server.port());
+  EXPECT_EQ(quick.post("/chat/completions", user_says("Hi").dump()).status, 200);
+  EXPECT_EQ(quick.get("/metrics").body.find("status=\"400\""), std::string::npos);
+  for (HttpClient& client : slow)
+    EXPECT_EQ(client.read_reply().json()["error"]["code"], "context_length_exceeded");
+}
+
 TEST_F(ServeNetworkTest, ATermSignalLetsAnswersEnd) {
   ServerProcess server(model_);
   HttpClient idle(server.port()), busy(server.port());
