@@ -43,18 +43,23 @@ std::vector<int32_t> prompt_of(const server::ServedModel& model, const std::stri
   }
 }
 
+// "" of a model that cannot be read, which is another one.
+std::string hash_of(const std::string& path) {
+  try {
+    return server::hash_model(path);
+  } catch (const Error&) {
+    return "";
+  }
+}
+
 // The model of the receipt among those of the list: files may be named otherwise than what they
 // hold.
 std::string find_model(const server::Receipt& receipt) {
   const auto models = infer::list_models(infer::model_folders());
   for (const infer::StoredModel& model : models)
     if (model.name == receipt.model) return model.path;
-  for (const infer::StoredModel& model : models) {
-    try {
-      if (server::hash_model(model.path) == receipt.model_hash) return model.path;
-    } catch (const Error&) {  // one that cannot be read is another one
-    }
-  }
+  for (const infer::StoredModel& model : models)
+    if (hash_of(model.path) == receipt.model_hash) return model.path;
   return infer::find_model(receipt.model);
 }
 
