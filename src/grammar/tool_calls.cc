@@ -324,8 +324,11 @@ Grammar ToolCallWriter::write(const std::vector<CallableTool>& tools,
   const RuleId root = builder_.add_rule("answer");
   const StateId start = builder_.start(root), end = builder_.end(root);
   if (tools.empty()) {
-    text(start, *form, end);
-    return builder_.compile(root);
+    if (options.response_schema)
+      add_response(start, *options.response_schema, end);
+    else
+      text(start, *form, end);
+    return builder_.compile(root, 2 * json_depth_max);
   }
   add_tools(tools, *form);
   const StateId begun = put(put(start, form->indent), form->begin);
@@ -340,6 +343,21 @@ Grammar ToolCallWriter::write(const std::vector<CallableTool>& tools,
 }
 
 constexpr const char* any_object = R"({"type":"object"})";
+
+// Whether the model has what calls are written with.
+bool can_call(const tokenizer::Tokenizer& tokenizer, Generation generation) {
+  const std::optional<Form> form = form_of(generation);
+  if (!form) return false;
+  for (size_t i = 0; i < tokenizer::kMarkerCount; ++i) {
+    const auto marker = static_cast<Marker>(i);
+    const std::string_view spelt = tokenizer::marker_text(marker);
+    if (spelt.empty() || is_textual(marker) || tokenizer.special_id(spelt)) continue;
+    for (const std::string_view part :
+         {form->begin, form->call, form->name_end, form->call_end, form->end})
+      if (part.find(spelt) != std::string_view::npos) return false;
+  }
+  return true;
+}
 
 // Whether arguments can be held to the schema.
 bool is_expressible(const tokenizer::Tokenizer& tokenizer, Generation generation,
@@ -369,6 +387,8 @@ bool loosen(std::vector<CallableTool>& tools) {
 Grammar tool_call_grammar(const tokenizer::Tokenizer& tokenizer, Generation generation,
                           const std::vector<CallableTool>& tools, const ToolCallOptions& options) {
   std::vector<CallableTool> held = tools;
+  // What is promised of calls holds where there are none.
+  if (!options.required && !can_call(tokenizer, generation)) held.clear();
   for (CallableTool& tool : held)
     if (!tool.strict && !is_expressible(tokenizer, generation, tool)) tool.parameters = any_object;
   while (true) {

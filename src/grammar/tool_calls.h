@@ -29,9 +29,10 @@ struct ToolCallOptions {
   std::optional<std::string> response_schema{};
 };
 
-// Of a whole answer behind its thought. Without tools it is text that calls nothing. Throws
-// SchemaError, whose path begins with the tool's (with "#": of the response's schema);
-// Error(unsupported) if the model has no form for calls; Error(limit) for what is too large.
+// Of a whole answer behind its thought. Without tools, or where the model has no form for calls and
+// none is required, it calls nothing. Throws SchemaError, whose path begins with the tool's (with
+// "#": of the response's schema); Error(unsupported) if a call is required of a model that has no
+// form for it; Error(limit) for what is too large.
 Grammar tool_call_grammar(const tokenizer::Tokenizer& tokenizer, tokenizer::Generation generation,
                           const std::vector<CallableTool>& tools, const ToolCallOptions& options);
 

@@ -320,12 +320,21 @@ TEST(ToolCalls, ManyLargeSchemasAreKeptToAsFarAsThereIsRoom) {
 }
 
 TEST(ToolCalls, ModelsWithoutAFormForThem) {
-  const std::vector<CallableTool> tools = {{"f", "", false, ""}};
-  EXPECT_EQ(error_of([&] { constraint_for({Generation::v2, ""}, tools, {}); }),
+  const std::vector<CallableTool> tools = {{"f", "", true, ""}};
+  const Model v2 = {Generation::v2, ""}, no_token = {Generation::v31, "<｜tool▁sep｜>"};
+  EXPECT_EQ(error_of([&] { constraint_for(v2, tools, {.required = true}); }),
             "a model of generation v2 calls no tools");
-  EXPECT_EQ(error_of([&] { constraint_for({Generation::v31, "<｜tool▁sep｜>"}, tools, {}); }),
+  EXPECT_EQ(error_of([&] { constraint_for(no_token, tools, {.required = true}); }),
             "the model has no token <｜tool▁sep｜>, so it calls no tools");
-  constraint_for({Generation::v2, ""}, {}, {});  // text needs none
+  // Where no call is required it answers as it can.
+  for (const Model& model : {v2, no_token}) {
+    const auto any = constraint_for(model, tools, {.parallel = false});
+    EXPECT_EQ(take(model, any, {'H', 'i'}), Taken::whole);
+    const auto json = constraint_for(model, tools, {.response_schema = R"({"type":"integer"})"});
+    EXPECT_EQ(take(model, json, {'4', '2'}), Taken::whole);
+    EXPECT_EQ(take(model, json, {'H'}), Taken::refused);
+    constraint_for(model, {}, {});
+  }
 }
 
 }  // namespace
