@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <fstream>
 #include <optional>
 #include <vector>
@@ -53,40 +54,81 @@ std::vector<Point> thinned(const std::vector<Point>& points) {
   return out;
 }
 
-// A curve with its scale; logarithmic where all values are positive and that is asked for.
+// The distance of round numbers, at most six of which lie between the two.
+double round_step(double low, double high) {
+  const double rough = (high - low) / 5, unit = std::pow(10.0, std::floor(std::log10(rough)));
+  for (const double factor : {1.0, 2.0, 5.0})
+    if (factor * unit >= rough) return factor * unit;
+  return 10 * unit;
+}
+
+std::vector<double> multiples(double step, double low, double high) {
+  std::vector<double> out;
+  const auto first = static_cast<int64_t>(std::ceil(low / step - 1e-9));
+  const auto last = static_cast<int64_t>(std::floor(high / step + 1e-9));
+  for (int64_t i = first; i <= last; ++i) out.push_back(static_cast<double>(i) * step);
+  return out;
+}
+
+// Where values stand between the ends of an axis, and the round ones that are written beside it.
+struct Axis {
+  double low = 0, high = 1;  // logarithms if `logarithmic`
+  bool logarithmic = false;
+  std::vector<double> ticks;  // values
+
+  double place(double value) const {  // 0 to 1
+    return ((logarithmic ? std::log10(value) : value) - low) / (high - low);
+  }
+};
+
+Axis linear_axis(double low, double high) {
+  if (high - low < 1e-12) high = low + 1;
+  Axis axis;
+  const double step = round_step(low, high);
+  axis.low = std::floor(low / step) * step;
+  axis.high = std::ceil(high / step) * step;
+  axis.ticks = multiples(step, axis.low, axis.high);
+  return axis;
+}
+
+Axis logarithmic_axis(double low, double high) {
+  Axis axis{std::log10(low), std::log10(std::max(high, low * 1.01)), true, {}};
+  for (const double power : multiples(1, std::floor(axis.low), axis.high))
+    for (const double factor : {1.0, 2.0, 5.0}) {
+      const double tick = factor * std::pow(10.0, power);
+      if (tick >= low && tick <= high) axis.ticks.push_back(tick);
+    }
+  return axis;
+}
+
+// A curve with its scale; logarithmic where all values are positive and that is asked for. Nothing
+// of what has been zero all the time.
 std::string chart(const std::string& title, std::vector<Point> points, bool logarithmic) {
   std::erase_if(points,
                 [&](const Point& p) { return !std::isfinite(p.y) || (logarithmic && p.y <= 0); });
   points = thinned(points);
-  if (points.empty()) return "";
-  const auto scale = [&](double y) { return logarithmic ? std::log10(y) : y; };
-  double low = scale(points.front().y), high = low;
-  for (const Point& p : points) {
-    low = std::min(low, scale(p.y));
-    high = std::max(high, scale(p.y));
-  }
-  if (high - low < 1e-12) high = low + 1;
-  const double first = points.front().x;
-  const double last = std::max(points.back().x, first + 1);
+  if (std::ranges::all_of(points, [](const Point& p) { return p.y == 0; })) return "";
+  const auto [least, most] = std::ranges::minmax(points, {}, &Point::y);
+  const Axis y_axis =
+      logarithmic ? logarithmic_axis(least.y, most.y) : linear_axis(least.y, most.y);
+  const double first = points.front().x, last = std::max(points.back().x, first + 1);
+  const Axis x_axis{first, last, false, {}};
+  const auto across = [&](double x) { return left + x_axis.place(x) * (chart_width - left); };
+  const auto up = [&](double y) {
+    return chart_height - 10 - y_axis.place(y) * (chart_height - 20);
+  };
   std::string out = fmt::format("<h2>{}</h2>\n<svg viewBox='0 0 {} {}'>\n", title, chart_width,
                                 chart_height + bottom);
-  for (int i = 0; i <= 4; ++i) {
-    const double y = chart_height - 10 - i * (chart_height - 20) / 4.0;
-    const double at = low + (high - low) * i / 4;
+  for (const double tick : y_axis.ticks)
     out += fmt::format(
         "<line x1='{}' y1='{:.1f}' x2='{}' y2='{:.1f}' class='grid'/>"
-        "<text x='{}' y='{:.1f}' text-anchor='end'>{:.4g}</text>\n",
-        left, y, chart_width, y, left - 6, y + 4, logarithmic ? std::pow(10.0, at) : at);
-  }
-  for (int i = 0; i <= 4; ++i)
-    out += fmt::format("<text x='{:.1f}' y='{}' text-anchor='{}'>{:.0f}</text>\n",
-                       left + (chart_width - left) * i / 4.0, chart_height + 14,
-                       i == 4 ? "end" : "middle", first + (last - first) * i / 4);
+        "<text x='{}' y='{:.1f}' text-anchor='end'>{:.6g}</text>\n",
+        left, up(tick), chart_width, up(tick), left - 6, up(tick) + 4, tick);
+  for (const double tick : multiples(std::max(1.0, round_step(first, last)), first, last))
+    out += fmt::format("<text x='{:.1f}' y='{}' text-anchor='{}'>{:.0f}</text>\n", across(tick),
+                       chart_height + 14, across(tick) > chart_width - 20 ? "end" : "middle", tick);
   out += "<polyline points='";
-  for (const Point& p : points)
-    out +=
-        fmt::format("{:.1f},{:.1f} ", left + (p.x - first) / (last - first) * (chart_width - left),
-                    chart_height - 10 - (scale(p.y) - low) / (high - low) * (chart_height - 20));
+  for (const Point& p : points) out += fmt::format("{:.1f},{:.1f} ", across(p.x), up(p.y));
   return out + "'/>\n</svg>\n";
 }
 
