@@ -57,12 +57,10 @@ void Linear::refresh(const Context& context) {
     const int64_t stride = padded_row(cols_);
     for (int64_t i = begin; i < end; ++i) {
       const int64_t first = 32 * i, count = std::min<int64_t>(32, rows_ - first);
-      const float* values = weight_->value + first * cols_;
-      if (frozen) {
-        float* decoded = thread_floats(1, 32 * cols_);
-        for (int64_t r = 0; r < count; ++r) read_row(*weight_, first + r, decoded + r * cols_);
-        values = decoded;
-      }
+      float* decoded = frozen ? thread_floats(1, 32 * cols_) : nullptr;
+      for (int64_t r = 0; frozen && r < count; ++r)
+        read_row(*weight_, first + r, decoded + r * cols_);
+      const float* values = frozen ? decoded : weight_->value + first * cols_;
       Operand rows = {type, values, cols_, count, cols_};
       if (type == quant::Type::BF16) {
         auto* halves = reinterpret_cast<uint16_t*>(thread_floats(0, 32 * stride / 2));
