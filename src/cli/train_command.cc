@@ -37,6 +37,7 @@ constexpr const char* help_end =
     "  hadal train nano.toml --plan\n"
     "  hadal train nano.toml --set run.budget=2h --set data.part=8\n"
     "  hadal train nano.toml --resume\n"
+    "  mpirun -n 4 hadal train nano.toml\n"
     "  hadal train report runs/nano\n";
 
 }  // namespace

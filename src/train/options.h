@@ -24,7 +24,7 @@ struct TrainOptions {
   data::StreamOptions data;
   int64_t part_rows = 16;  // sequences computed at one time: what memory allows
   // A step's gradient is the sum of so many equal shards of its sequences, added in pairs and pairs
-  // of pairs: however many ranks share them, the sum is the same. 0: see shard_count().
+  // of pairs: however many ranks share them, the sum is the same. 0: as shard_count() says.
   int64_t shards = 0;
   double late_from = 1;
   std::vector<double> late_weights;
@@ -48,9 +48,5 @@ struct TrainOptions {
   uint64_t tokenizer_hash = 0;  // of its tokenizer.json, as token stores have it; 0: unknown
   std::string settings;  // the file's text as understood: kept beside checkpoints, to compare
 };
-
-// options.shards, or four, two or one, whichever leaves whole parts. Throws Error(usage) if the
-// sequences cannot be cut so, or so many ranks cannot share them.
-int64_t shard_count(const TrainOptions& options, int ranks);
 
 }  // namespace hadal::train

@@ -10,6 +10,12 @@
 
 namespace hadal::train {
 
+struct TrainOptions;
+
+// options.shards, or four, two or one, whichever leaves whole parts. Throws Error(usage) if the
+// sequences cannot be cut so, or so many ranks cannot share them.
+int64_t shard_count(const TrainOptions& options, int ranks);
+
 class ShardSum {
  public:
   // To be called with each shard in order; a power of two of them. At the last one `values` becomes
